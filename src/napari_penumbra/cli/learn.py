@@ -1,0 +1,205 @@
+"""Commands about workers: train, runs, stop, resume, predict, methods."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from typing import Annotated, Any
+
+import typer
+
+from napari_penumbra.cli.follow import follow
+from napari_penumbra.cli.output import opened, say, say_json, table, warn
+from napari_penumbra.cli.study import JsonOption, StudyArgument
+from napari_penumbra.domain.errors import UsageError
+from napari_penumbra.domain.progress import RunState
+from napari_penumbra.jobs.methods_info import MethodInfo, find
+from napari_penumbra.session import RunInfo, Session
+
+app = typer.Typer()
+ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all but one.")]
+DetachOption = Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on by itself.")]
+RunArgument = Annotated[str | None, typer.Argument(help="A run's id as `penumbra runs` shows it.", show_default=False)]
+
+
+@app.command()
+def train(
+    study: StudyArgument,
+    method: Annotated[str, typer.Option(help="A method as `penumbra methods` lists it.")] = "mean-teacher",
+    preset: Annotated[str, typer.Option(help="paper, workstation or laptop.")] = "laptop",
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps; by default the preset's.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same training.")] = 0,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter as key=value; the value is read as JSON if it is.")
+    ] = None,
+    validation: Annotated[
+        int | None, typer.Option(min=0, help="Labelled cases to freeze, if none are frozen yet.")
+    ] = None,
+    no_reference: Annotated[bool, typer.Option("--no-reference", help="Train no supervised-only twin along.")] = False,
+    threads: ThreadsOption = 0,
+    detach: DetachOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a model on labelled and unlabelled cases. Ctrl+C stops it with a checkpoint."""
+    config = dict(_change(text) for text in change or [])
+    with opened(study) as session:
+        session.writable()
+        ahead = session.preflight(method, preset, config, steps, validation)
+        if ahead.problem:
+            raise UsageError(ahead.problem, ahead.remedy)
+        for text in ahead.warnings:
+            warn(text)
+        run = session.train(
+            method,
+            preset,
+            steps=steps,
+            seed=seed,
+            config=config,
+            reference=not no_reference,
+            validation=validation,
+            threads=threads,
+        )
+        _attend(session, run, detach, json, f"{ahead.pool_words}, {ahead.steps:,} steps")
+
+
+def _change(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f'"{text}" is not a setting.', "Write key=value, for example learning_rate=0.001.")
+    try:
+        return key.strip(), jsonlib.loads(value)
+    except ValueError:
+        return key.strip(), value
+
+
+def _attend(session: Session, run: str, detach: bool, json: bool, what: str) -> None:
+    """Follow a run to its end, or say how to find it again."""
+    root = session.opened().root
+    if detach:
+        if json:
+            say_json(_run(session, run))
+            return
+        say(f"Started {run} ({what}).")
+        say(f"See how it goes: penumbra runs {root}   end it: penumbra stop {root}", "dim")
+        return
+    if not json:
+        say(f"{run} ({what})", "dim")
+    code = follow(session, run, quiet=json)
+    info = _run(session, run)
+    if json:
+        say_json(info)
+    else:
+        say(info.message, "green" if info.state is RunState.FINISHED else "")
+        if info.state is RunState.STOPPED:
+            say(f"Go on with: penumbra resume {root} {run}", "dim")
+    if code:
+        raise typer.Exit(code)
+
+
+def _run(session: Session, run: str) -> RunInfo:
+    return next(info for info in session.runs() if info.id == run)
+
+
+@app.command()
+def runs(study: StudyArgument, json: JsonOption = False) -> None:
+    """List trainings and predictions; the model that predicts is marked ★."""
+    with opened(study, write=False) as session:
+        infos = session.runs()
+        if json:
+            say_json(infos)
+            return
+        rows = [
+            (
+                ("★ " if info.champion else "") + info.id,
+                info.kind,
+                info.preset,
+                info.state,
+                f"{info.step:,}/{info.steps:,}",
+                "" if info.dice is None else f"{info.dice:.3f}",
+                info.message,
+            )
+            for info in infos
+        ]
+        table(("run", "kind", "preset", "state", "step", "dice", "how it stands"), rows)
+
+
+@app.command()
+def stop(study: StudyArgument, run: RunArgument = None) -> None:
+    """Stop the running worker at its next step, with a checkpoint."""
+    with opened(study, write=False) as session:
+        run = run or session.active
+        if run is None:
+            raise UsageError("Nothing runs in this study.", f"See: penumbra runs {study}")
+        session.stop(run)
+        say(f"Asked {run} to stop; it saves a checkpoint first.")
+        say(f"Go on later with: penumbra resume {study} {run}", "dim")
+
+
+@app.command()
+def resume(
+    study: StudyArgument,
+    run: RunArgument = None,
+    threads: ThreadsOption = 0,
+    detach: DetachOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Go on with a run that was stopped, killed or has failed; by default the newest such training."""
+    with opened(study) as session:
+        session.writable()
+        run = run or _newest_unfinished(session)
+        going = session.resume(run, threads=threads or None)
+        _attend(session, going, detach, json, "resumed")
+
+
+def _newest_unfinished(session: Session) -> str:
+    for info in session.runs():
+        if info.kind == "train" and info.state in (RunState.STOPPED, RunState.LOST, RunState.FAILED):
+            return info.id
+    raise UsageError("There is no unfinished training to go on with.", "Start one with `penumbra train`.")
+
+
+@app.command()
+def predict(
+    study: StudyArgument,
+    run: Annotated[str | None, typer.Option(help="Training to predict with; by default the champion.")] = None,
+    case: Annotated[
+        list[str] | None, typer.Option(help="Only this case; may be given often. By default all unlabelled ones.")
+    ] = None,
+    threads: ThreadsOption = 0,
+    detach: DetachOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Predict labels and confidence for cases."""
+    with opened(study) as session:
+        session.writable()
+        started = session.predict(case or None, run, threads=threads)
+        _attend(session, started, detach, json, "prediction")
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(help="Show the parameters of this one.", show_default=False)] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the methods, or one method's parameters and presets."""
+    infos = Session().methods()
+    if name is not None:
+        infos = [find(infos, name)]
+    if json:
+        say_json(infos)
+        return
+    if name is None:
+        table(("method", "presets", "what it is"), [(i.name, ", ".join(i.presets), i.summary) for i in infos])
+        return
+    _parameters(infos[0])
+
+
+def _parameters(info: MethodInfo) -> None:
+    say(f"{info.title}: {info.summary}")
+    say(info.paper, "dim")
+    presets = tuple(info.presets)
+    rows = []
+    for key, field in info.parameters.items():
+        unit = f" ({field['unit']})" if field.get("unit") else ""
+        chosen = (jsonlib.dumps(info.presets[p][key]) if key in info.presets[p] else "" for p in presets)
+        rows.append((key, jsonlib.dumps(field.get("default")), *chosen, f"{field.get('description', '')}{unit}"))
+    table(("parameter", "default", *presets, "meaning"), rows)

@@ -1,0 +1,71 @@
+"""Commands about results: evaluate, export."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_penumbra.cli.output import opened, say, say_json, table
+from napari_penumbra.cli.study import JsonOption, StudyArgument
+from napari_penumbra.evaluation.report import DEFINITIONS
+
+
+class Source(StrEnum):
+    """What is scored."""
+
+    PREDICTION = "prediction"
+    ANNOTATION = "annotation"
+
+
+class Format(StrEnum):
+    """File formats that labels can leave the study in."""
+
+    NIFTI = "nifti"
+
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    study: StudyArgument,
+    reference: Annotated[Path, typer.Option(help="Folder of label files named like the cases.")],
+    cases: Annotated[list[str] | None, typer.Option(help="Only this case; may be given often.")] = None,
+    source: Annotated[Source, typer.Option(help="Score predictions or annotations.")] = Source.PREDICTION,
+    json: JsonOption = False,
+) -> None:
+    """Score predictions against reference labels: per case, per class and the mean; distances in mm."""
+    with opened(study, write=False) as session:
+        scores = session.evaluate(reference, source.value, cases)
+    if json:
+        say_json(scores.to_json())
+        return
+    table(scores.header, scores.lines())
+    if scores.skipped:
+        say(f"{len(scores.skipped)} cases were left out: no {source} or no reference.")
+    for name, text in DEFINITIONS.items():
+        say(f"{name}: {text}", "dim")
+
+
+@app.command()
+def export(
+    study: StudyArgument,
+    folder: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    file_format: Annotated[Format, typer.Option("--format", help="File format.")] = Format.NIFTI,
+    predictions: Annotated[bool, typer.Option("--predictions", help="Also cases that are only predicted.")] = False,
+    confidence: Annotated[bool, typer.Option("--confidence", help="Also the confidence maps.")] = False,
+    unknown: Annotated[
+        int | None, typer.Option(min=0, max=255, help="Value for unknown voxels; by default they stay 255.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Write the labels, each on its case's own original grid."""
+    with opened(study, write=False) as session:
+        files = session.export(folder, predictions=predictions, confidence=confidence, unknown=unknown)
+    if json:
+        say_json({"format": file_format.value, "files": files})
+        return
+    say(f"Wrote {len(files)} file{'' if len(files) == 1 else 's'} to {folder}.")

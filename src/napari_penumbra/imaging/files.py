@@ -1,0 +1,247 @@
+"""The one way in for images and labels: any supported file to canonical (z, y, x) voxels, or a sentence.
+
+The rest of the program never sees a file format. Arrays come out growing towards L, P, S (`domain.grid.CANONICAL`)
+by permuting and flipping whole axes, so no voxel value is ever computed and `onto_source` brings labels back exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_penumbra.domain.case import Volume
+from napari_penumbra.domain.errors import ImageError, LabelError
+from napari_penumbra.domain.grid import AnyArray, Grid, ijk_to_zyx, zyx_to_ijk
+from napari_penumbra.imaging import nifti, sitk
+from napari_penumbra.imaging.raw import COPY_AGAIN, RawImage, technical, unreadable
+
+write_nifti = nifti.write_nifti
+
+Format = Literal["NIfTI", "NRRD", "MetaImage"]
+
+SUFFIXES: dict[str, Format] = {
+    ".nii": "NIfTI", ".nii.gz": "NIfTI", ".hdr": "NIfTI", ".hdr.gz": "NIfTI", ".img": "NIfTI", ".img.gz": "NIfTI",
+    ".nrrd": "NRRD", ".nhdr": "NRRD", ".mha": "MetaImage", ".mhd": "MetaImage",
+}  # fmt: skip
+"""What each file name ending promises."""
+
+_READERS: dict[Format, Callable[[Path], RawImage]] = {"NIfTI": nifti.read, "NRRD": sitk.read, "MetaImage": sitk.read}
+_OTHER_KINDS = (
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"II*\0", "a TIFF picture"),
+    (b"MM\0*", "a TIFF picture"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"%PDF", "a PDF document"),
+    (b"\x89HDF", "an HDF5 file"),
+)
+_SAVE_AS = "Save it as NIfTI (.nii.gz), NRRD or MHA and add that."
+
+# How far a whole number may be off after a stored scale factor in single precision (SPM masks: 255 × 1/255).
+_SCALED_LABEL_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class ReadImage:
+    """What a file holds.
+
+    Attributes
+    ----------
+    volume
+        Canonical voxels (z, y, x) on the canonical grid.
+    source
+        The file's own grid, so that labels can go back onto it with `onto_source`.
+    warnings
+        Sentences for the reader: values replaced, orientation assumed.
+    """
+
+    volume: Volume
+    source: Grid
+    warnings: tuple[str, ...] = ()
+
+
+def suffix_of(path: Path) -> str:
+    """Ending of a file name in lower case, ``.nii.gz`` in one piece; empty if it is not one of `SUFFIXES`."""
+    name = path.name.lower()
+    return max((s for s in SUFFIXES if name.endswith(s)), key=len, default="")
+
+
+def read_image(path: Path) -> ReadImage:
+    """Read a scan.
+
+    Parameters
+    ----------
+    path
+        NIfTI (``.nii``, ``.nii.gz``, ``.hdr``/``.img``), NRRD (``.nrrd``, ``.nhdr``) or MetaImage (``.mha``, ``.mhd``).
+
+    Returns
+    -------
+    ReadImage
+        ``volume.data`` is float32 and finite: NaN and infinity become 0, with a warning.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, empty, cut off, not an image, absurd, or holds more than one volume.
+    """
+    raw = _read(path)
+    values = _canonical(raw)
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinity and is reported below
+        if raw.slope != 1.0 or raw.intercept != 0.0:
+            data = (values.astype(np.float64) * raw.slope + raw.intercept).astype(np.float32)
+        else:
+            data = values.astype(np.float32)
+    warnings = raw.warnings
+    if values.dtype.kind == "f" or raw.slope != 1.0:
+        data, more = _finite(data, path)
+        warnings += more
+    return ReadImage(Volume(data, raw.grid.reorientation().target), raw.grid, warnings)
+
+
+def read_volume(path: Path) -> Volume:
+    """Read a scan and keep only its canonical voxels; see `read_image`."""
+    return read_image(path).volume
+
+
+def read_labels(path: Path) -> ReadImage:
+    """Read a label map without any rounding.
+
+    Returns
+    -------
+    ReadImage
+        ``volume.data`` has an integer dtype wide enough for every value. Whether the values belong to a study's scheme
+        is for `LabelScheme.check` to say.
+
+    Raises
+    ------
+    ImageError
+        As for `read_image`.
+    LabelError
+        Values that are not whole numbers (a scan chosen by mistake, a mask that was interpolated).
+    """
+    raw = _read(path)
+    values = _canonical(raw)
+    scaled = raw.slope != 1.0 or raw.intercept != 0.0
+    if scaled:
+        values = values.astype(np.float64) * raw.slope + raw.intercept
+    if values.dtype.kind == "f":
+        values = _whole(values, path, _SCALED_LABEL_TOLERANCE if scaled else 0.0)
+    return ReadImage(Volume(values, raw.grid.reorientation().target), raw.grid, raw.warnings)
+
+
+def onto_source(array_zyx: AnyArray, source: Grid) -> AnyArray:
+    """Bring a canonical array back to the axis order of the file that it belongs to.
+
+    Parameters
+    ----------
+    array_zyx
+        (z, y, x) on ``source.reorientation().target``.
+    source
+        The file's own grid (`ReadImage.source`).
+
+    Returns
+    -------
+    ndarray
+        (z, y, x) on ``source``: ready for `write_nifti` with that grid.
+    """
+    return ijk_to_zyx(source.reorientation().undo(zyx_to_ijk(array_zyx)))
+
+
+def _canonical(raw: RawImage) -> AnyArray:
+    # A copy: what was read may be read-only memory.
+    return np.array(ijk_to_zyx(raw.grid.reorientation().apply(raw.ijk)), order="C")
+
+
+def _finite(data: npt.NDArray[np.float32], path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    bad = ~np.isfinite(data)
+    count = int(bad.sum())
+    if count == 0:
+        return data, ()
+    if count == data.size:
+        raise ImageError(f"{path.name} has no usable values: every voxel is NaN or infinite.", "Export it anew.")
+    data[bad] = 0.0
+    what = "1 voxel that is" if count == 1 else f"{count:,} voxels that are"
+    return data, (f"{path.name} has {what} not a number (NaN or infinite); shown and learnt as 0.",)
+
+
+def _whole(values: AnyArray, path: Path, tolerance: float) -> AnyArray:
+    with np.errstate(invalid="ignore"):
+        rounded = np.rint(values)
+        fits = np.isfinite(values).all() and (np.abs(values - rounded) <= tolerance).all()
+    if not fits or (values.size and np.abs(rounded).max() >= 2**53):
+        raise LabelError(
+            f"{path.name} has label values that are not whole numbers.", "Check that it is a mask and not an image."
+        )
+    return rounded.astype(np.int64)
+
+
+def _read(path: Path) -> RawImage:
+    path = Path(path)
+    try:
+        _check_present(path)
+        return _READERS[_format(path)](path)
+    except OSError as error:
+        raise ImageError(
+            f"{path.name} cannot be opened.", "Check its permissions and that the disk or share is connected.",
+            technical(error, path),
+        ) from error  # fmt: skip
+    except MemoryError as error:
+        raise ImageError(f"{path.name} does not fit into this machine's memory.", "Crop or down-sample it.") from error
+    except (ValueError, OverflowError, IndexError) as error:
+        # Headers are input from outside: whatever a hostile one makes a library stumble over ends in a sentence.
+        raise unreadable(path, error) from error
+
+
+def _check_present(path: Path) -> None:
+    if path.is_dir():
+        raise ImageError(f"{path.name} is a folder, not an image.", "Choose a file inside it.")
+    if not path.exists():
+        raise ImageError(f"{path.name} does not exist.", "Check the name and that its disk or share is connected.")
+    if not path.is_file():
+        raise ImageError(f"{path.name} is not an ordinary file.", _SAVE_AS)
+    if path.stat().st_size == 0:
+        raise ImageError(f"{path.name} is empty (0 bytes).", COPY_AGAIN)
+
+
+def _format(path: Path) -> Format:
+    """Decide by name and by content; when they disagree, say so instead of guessing."""
+    named = SUFFIXES.get(suffix_of(path))
+    if named == "NIfTI" and suffix_of(path).startswith(".img"):
+        return named  # the voxel half of a pair has no header of its own
+    content, what = _content(path)
+    if named is not None and content == named:
+        return named
+    if content is not None:
+        right = {"NIfTI": ".nii or .nii.gz", "NRRD": ".nrrd", "MetaImage": ".mha or .mhd"}[content]
+        raise ImageError(
+            f"{path.name} is a {content} file under a wrong name.", f"Rename it so that it ends in {right}."
+        )
+    if named is None and not what:
+        raise ImageError(f"{path.name} is not an image of a kind that can be read.", _SAVE_AS)
+    raise ImageError(f"{path.name} is {what or f'not a {named} image, although its name says so'}.", _SAVE_AS)
+
+
+def _content(path: Path) -> tuple[Format | None, str]:
+    """Find the format of the first bytes, or words for what else they are."""
+    head = nifti.head_of(path)
+    if nifti.looks_like_nifti(head):
+        return "NIfTI", ""
+    if sitk.looks_like_nrrd(head):
+        return "NRRD", ""
+    if sitk.looks_like_meta(head):
+        return "MetaImage", ""
+    if head[128:132] == b"DICM":
+        return None, "a DICOM file; a series of them must be converted first"
+    if nifti.looks_like_analyze(head):
+        return None, "an Analyze file, which cannot tell the patient's left from right"
+    for magic, what in _OTHER_KINDS:
+        if head.startswith(magic):
+            return None, what
+    if head and all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
+        return None, "a text file"
+    return None, ""

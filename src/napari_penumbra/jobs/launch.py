@@ -1,0 +1,228 @@
+"""Start a worker so that it outlives whoever started it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from napari_penumbra.domain.errors import JobError
+from napari_penumbra.domain.spec import RunSpec
+from napari_penumbra.imaging.atomic import write_text
+from napari_penumbra.jobs.process import WorkerProcess
+
+MODULE = "napari_penumbra.training.worker"
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_ITK_VARIABLE = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
+_NICENESS = 10
+_CHECK_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What two real steps on this machine told.
+
+    Attributes
+    ----------
+    seconds_per_step
+        Wall-clock time of one optimiser step.
+    memory_bytes
+        Peak memory of the process (CPU) or of the device.
+    device
+        ``cpu``, ``cuda:0`` …
+    parameters
+        Number of trained parameters.
+    steps
+        Steps that the run would take.
+    """
+
+    seconds_per_step: float
+    memory_bytes: int
+    device: str
+    parameters: int
+    steps: int
+
+    @property
+    def seconds(self) -> float:
+        """Expected time of the whole run."""
+        return self.seconds_per_step * self.steps
+
+
+def prepare(runs: Path, run: str, spec: RunSpec) -> Path:
+    """Make a run's folder with its order: it appears under its name only when it is whole.
+
+    Returns
+    -------
+    Path
+        ``runs/run``.
+    """
+    draft = runs / f".new-{run}"
+    try:
+        draft.mkdir(parents=True)
+    except OSError as error:
+        raise JobError(
+            "The folder of a new run could not be made.",
+            "Free some space or check the permissions of the study's folder.",
+            details=repr(error),
+        ) from error
+    write_text(draft / "job.json", json.dumps(spec.to_json(), indent=1))
+    folder = runs / run
+    os.replace(draft, folder)
+    return folder
+
+
+def launch(folder: Path, python: str = sys.executable, threads: int = 0, *, resume: bool = False) -> int:
+    """Start the worker of a prepared run, detached, at low priority.
+
+    Parameters
+    ----------
+    folder
+        The run's folder, with its ``job.json``.
+    python
+        Interpreter that has torch.
+    threads
+        CPU threads it may use; 0 for all but one, so that the window stays smooth.
+    resume
+        Go on from the run's last checkpoint.
+
+    Returns
+    -------
+    int
+        The process number.
+
+    Raises
+    ------
+    JobError
+        The process could not be started.
+    """
+    kind = json.loads((folder / "job.json").read_text(encoding="utf-8"))["kind"]
+    with contextlib.suppress(FileNotFoundError):
+        (folder / "stop").unlink()
+    events = folder / "events.jsonl"
+    offset = events.stat().st_size if events.exists() else 0
+    command = [python, "-m", MODULE, str(kind), str(folder.resolve())]
+    try:
+        with (folder / "log.txt").open("ab") as log:
+            process = subprocess.Popen(
+                [*command, "--resume"] if resume else command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=environment(threads),
+                close_fds=True,
+                **_detached(),
+            )
+    except OSError as error:
+        raise JobError(
+            "The worker process could not be started.",
+            "Check with `penumbra doctor` that the training part is installed.",
+            details=repr(error),
+        ) from error
+    WorkerProcess.of(process.pid, offset).write(folder)
+    with contextlib.suppress(psutil.Error, OSError):
+        if os.name == "posix":
+            psutil.Process(process.pid).nice(_NICENESS)
+    # The process is meant to outlive this one: Popen must neither wait for it nor complain. `reap` collects it.
+    process.returncode = 0
+    return process.pid
+
+
+def check(folder: Path, python: str = sys.executable, threads: int = 0) -> Measured:
+    """Let the worker take two real steps on random data of the batch's shape.
+
+    Parameters
+    ----------
+    folder
+        A prepared run's folder; nothing is left in it.
+
+    Raises
+    ------
+    JobError
+        The steps failed; the worker's own words.
+    """
+    answer = ask("check", str(folder.resolve()), python=python, threads=threads, seconds=_CHECK_SECONDS)
+    if not isinstance(answer, dict):
+        raise JobError("The worker's answer to a trial step was not understood.", "See `penumbra doctor`.")
+    if not answer.get("ok"):
+        raise JobError(
+            str(answer.get("error") or "Two trial steps failed on this machine."),
+            str(answer.get("remedy") or "Choose the laptop preset or a smaller patch."),
+            details=str(answer.get("details") or ""),
+        )
+    return Measured(
+        seconds_per_step=float(answer["seconds_per_step"]),
+        memory_bytes=int(answer["memory_bytes"]),
+        device=str(answer["device"]),
+        parameters=int(answer["parameters"]),
+        steps=int(answer["steps"]),
+    )
+
+
+def ask(*arguments: str, python: str = sys.executable, threads: int = 0, seconds: float = 120.0) -> Any:
+    """Run the worker for one short answer and return what it printed as JSON (its last line).
+
+    Raises
+    ------
+    JobError
+        torch is missing, the worker failed, or it said nothing that can be read.
+    """
+    try:
+        done = subprocess.run(
+            [python, "-m", MODULE, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=seconds,
+            env=environment(threads),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise JobError(
+            f"The worker did not answer within {seconds:.0f} s.", "Try again when the machine is less busy."
+        ) from error
+    except OSError as error:
+        raise JobError("The worker process could not be started.", "See `penumbra doctor`.", repr(error)) from error
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    with contextlib.suppress(ValueError, IndexError):
+        return json.loads(lines[-1])
+    raise _said_nothing(done.stderr, done.returncode)
+
+
+def _said_nothing(stderr: str, code: int) -> JobError:
+    for package in ("torch", "monai", "safetensors"):
+        if f"No module named '{package}" in stderr:
+            return JobError(
+                f"The training part is not installed: {package} is missing.",
+                'Install it with: pip install "napari-penumbra[train]"',
+                details=stderr[-4000:],
+            )
+    return JobError(
+        f"The worker failed (exit code {code}).", "Run `penumbra doctor` to see why.", details=stderr[-4000:]
+    )
+
+
+def environment(threads: int = 0) -> dict[str, str]:
+    """Return the worker's environment: its threads capped, its output unbuffered and UTF-8."""
+    count = threads if threads > 0 else max(1, (os.cpu_count() or 1) - 1)
+    capped = dict.fromkeys((*_THREAD_VARIABLES, _ITK_VARIABLE), str(count))
+    return {**os.environ, **capped, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+
+
+def _detached() -> dict[str, Any]:
+    """What makes a child outlive its parent and not hear its Ctrl+C."""
+    if sys.platform == "win32":
+        flags = (
+            subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW | subprocess.BELOW_NORMAL_PRIORITY_CLASS
+        )
+        return {"creationflags": flags}
+    return {"start_new_session": True}

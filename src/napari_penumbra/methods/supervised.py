@@ -1,0 +1,126 @@
+"""Supervised only: the baseline that every semi-supervised gain is measured against.
+
+The same networks, losses, optimisers and labelled batches as the other methods; the unlabelled cases are left alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from napari_penumbra.methods._base import Losses, Method, MethodConfig, Phase, Problem, StepBatch, Streams
+from napari_penumbra.methods._functional import average_into, freeze, warm_decay
+from napari_penumbra.methods._recipe import (
+    PRESETS,
+    RecipeConfig,
+    make_network,
+    optimiser_of,
+    patch_for,
+    schedule_of,
+    streams_of,
+    supervised_losses,
+)
+
+
+class SupervisedConfig(RecipeConfig):
+    """Parameters of supervised training."""
+
+    unlabelled_batch: int = Field(
+        0, ge=0, le=0, title="Unlabelled patches", description="Supervised training sees none."
+    )
+    ema: float = Field(
+        0.99,
+        ge=0,
+        lt=1,
+        title="Weight average",
+        description=(
+            "Predict with an exponential moving average of the weights that keeps this share of itself at each step; "
+            "0 predicts with the last weights."
+        ),
+    )
+
+
+class Supervised(Method):
+    """Train one network on annotated voxels; predict with the average of its weights.
+
+    Confidence is the winning class's lead over the second in the predicted probability: 0 at a tie, 1 when certain. It
+    is not calibrated.
+    """
+
+    title = "Supervised only"
+    summary = "Learns from annotated cases alone; take it when nearly everything is annotated, or as the line to beat."
+    paper = "No paper: the baseline of all of them."
+    Config: ClassVar[type[MethodConfig]] = SupervisedConfig
+    uses_unlabelled = False
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {**PRESETS["paper"], "ema": 0.0},
+        "workstation": {**PRESETS["workstation"], "ema": 0.999},
+        "laptop": {**PRESETS["laptop"]},
+    }
+
+    config: SupervisedConfig
+
+    def __init__(self, config: MethodConfig, problem: Problem) -> None:
+        super().__init__(config, problem)
+        self.network = make_network(self.config, problem)
+        self.average = freeze(copy.deepcopy(self.network)) if self.config.ema else None
+        self.patch = patch_for(self.config, problem, self.network)
+
+    @classmethod
+    def twin_of(cls, method: Method) -> Supervised | None:
+        """Make the supervised twin of a method: same backbone, starting weights, optimiser, steps and labelled loss.
+
+        It predicts with an average of weights as slow as the method's own, so the comparison is average against
+        average. Random numbers are not consumed: the method's run is the same with and without a twin.
+
+        Returns
+        -------
+        Supervised or None
+            None for a method that is supervised itself or does not train one network by `RecipeConfig`.
+        """
+        config = method.config
+        if not method.uses_unlabelled or not isinstance(config, RecipeConfig):
+            return None
+        shared = {name: getattr(config, name) for name in RecipeConfig.model_fields if name != "unlabelled_batch"}
+        with torch.random.fork_rng(devices=[]):
+            twin = cls(SupervisedConfig(**shared, ema=getattr(config, "ema_late", 0.99)), method.problem)
+        student = getattr(method, "student", None)
+        if isinstance(student, nn.Module):
+            for network in filter(None, (twin.network, twin.average)):
+                average_into(network, student, decay=0)
+        return twin
+
+    def train(self, mode: bool = True) -> Supervised:
+        """Switch the network to training or evaluation; the average always evaluates."""
+        super().train(mode)
+        if self.average is not None:
+            self.average.eval()
+        return self
+
+    def streams(self, step: int) -> Streams:
+        """Labelled patches only."""
+        return streams_of(self.config, self.patch, unlabelled=0)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One optimiser over all weights."""
+        parameters = list(self.network.parameters())
+        return (Phase("network", parameters, optimiser_of(self.config), self._losses, schedule_of(self.config)),)
+
+    def after_step(self, step: int) -> None:
+        """Move the average."""
+        if self.average is not None:
+            average_into(self.average, self.network, warm_decay(step, self.config.ema))
+
+    def predictor(self) -> nn.Module:
+        """The average, or the network itself without one."""
+        return self.network if self.average is None else self.average
+
+    def _losses(self, batch: StepBatch) -> Losses | None:
+        if batch.image is None or batch.label is None:
+            return None
+        total, parts = supervised_losses(self.network(batch.image), batch.label, self.config.dice_weight)
+        return Losses(total, parts)

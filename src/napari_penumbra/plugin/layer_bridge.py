@@ -1,0 +1,344 @@
+"""The canvas made of napari layers: one case at a time, in layers of its own, every change journalled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_penumbra.domain.case import CaseState, OpenCase
+from napari_penumbra.domain.errors import PenumbraError, UsageError
+from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
+from napari_penumbra.domain.regions import Box, Region
+from napari_penumbra.plugin.activity import ActiveSeconds
+from napari_penumbra.plugin.camera import go_to_region
+from napari_penumbra.plugin.compat import camera, scale_bar
+from napari_penumbra.plugin.confidence_overlay import threshold_limits
+from napari_penumbra.plugin.geometry import growing_letters
+from napari_penumbra.plugin.layers import CaseLayers, first_slice, make_layers
+from napari_penumbra.plugin.modalities import Modalities
+from napari_penumbra.plugin.orientation import OrientationLetters
+from napari_penumbra.plugin.outline import make_outline, outline_data, outline_place
+from napari_penumbra.plugin.own_layers import OwnLayers
+from napari_penumbra.plugin.strokes import StrokeTracker
+from napari_penumbra.plugin.tools import Tools
+from napari_penumbra.widgets.canvas import Tool
+
+if TYPE_CHECKING:
+    from napari_penumbra.session import Session
+
+
+class LayerBridge:
+    """Implements `widgets.canvas.Canvas` with a napari viewer.
+
+    Owns only the layers that it made. A case gets layers of its own and gives them up for the next, so that the undo
+    history of one case can never write into another.
+
+    Parameters
+    ----------
+    viewer
+        A napari viewer, or the proxy that napari hands to plugins.
+    session
+        Where strokes are journalled and where the label scheme comes from.
+    """
+
+    stroke = Signal(object, object)
+    dirty_changed = Signal(bool)
+    case_changed = Signal(object)
+    modality_changed = Signal(str)
+    class_changed = Signal(int)
+    tool_changed = Signal(str)
+
+    def __init__(self, viewer: Any, session: Session) -> None:
+        # Layers are told apart by identity, which napari's plugin proxy hides.
+        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        self.session = session
+        self.case: str | None = None
+        self.layers: CaseLayers | None = None
+        self._open: OpenCase | None = None
+        self._threshold = 0.5
+        self._dirty = False
+        self._touched: set[int] = set()
+        self._tracker: StrokeTracker | None = None
+        self._outline: Any = None
+        self._active = ActiveSeconds()
+        self._letters = OrientationLetters(self.viewer)
+        self._tools = Tools(self.class_changed.emit, self.tool_changed.emit)
+        self._modalities = Modalities(self.modality_changed.emit)
+        self._own = OwnLayers(self.viewer, self._on_lost)
+        self._connect(True)
+
+    # ---------------------------------------------------------------- showing a case
+
+    def show(self, case: OpenCase) -> None:
+        """Show a case; see `Canvas.show`."""
+        study = self.session.opened()
+        self._remove_own()
+        made = make_layers(case, study.labels, self._modalities.wanted, self._threshold)
+        self._add_source_grid(case.name, made)
+        self.case, self._open, self.layers = case.name, case, made
+        self._own.add_all(made.all())
+        made.labels.editable = not self.session.readonly
+        self.viewer.layers.selection.active = made.labels
+        self._tracker = StrokeTracker(made.labels, self._on_change)
+        self._tools.attach(made.labels, study.labels)
+        self._modalities.attach(made.images)
+        self._touched = _decided_slices(case)
+        self._dirty = False
+        self._look_at_case(case, made)
+        self._active.start()
+        self.case_changed.emit(case.name)
+        self._set_dirty(case.restored > 0)
+
+    def clear(self) -> None:
+        """Remove everything `show` added."""
+        had = self.case
+        self._remove_own()
+        self._letters.clear()
+        self.case = self._open = self.layers = None
+        self._set_dirty(False)
+        if had is not None:
+            self.case_changed.emit(None)
+
+    def close(self) -> None:
+        """Let go of the viewer: called once, when the dock goes. Layers stay as they are."""
+        self._connect(False)
+        self._own.close()
+        self._let_go()
+        self.layers = None
+        self.case = None
+
+    def _look_at_case(self, case: OpenCase, made: CaseLayers) -> None:
+        viewer = self.viewer
+        self._letters.show(growing_letters(case.grid))
+        scale_bar(viewer).visible = True
+        viewer.dims.axis_labels = (*viewer.dims.axis_labels[:-3], "z", "y", "x")
+        z = made.labels.data_to_world((first_slice(case), 0, 0))[0]
+        viewer.reset_view()
+        viewer.dims.set_point(viewer.dims.ndim - 3, float(z))
+
+    def _add_source_grid(self, name: str, made: CaseLayers) -> None:
+        """Note on which grid the case's own files lie, so that saving a layer by hand writes it there."""
+        source = self.session.opened().source_grid(name)
+        for layer in made.all():
+            layer.metadata["penumbra"]["source_grid"] = source.to_json()
+
+    def _let_go(self) -> None:
+        if self._tracker is not None:
+            self._tracker.close()
+            self._tracker = None
+        self._tools.detach()
+        self._modalities.detach()
+
+    def _remove_own(self) -> None:
+        self._let_go()
+        self._outline = None
+        self._own.remove_all()
+
+    # ---------------------------------------------------------------- labels
+
+    def labels(self) -> LabelArray:
+        """Current voxels: the live array."""
+        if self.layers is None or self._tracker is None:
+            raise UsageError("No case is open.", "Double-click one on the Study page.")
+        self._tracker.sync()  # whatever wrote into the array unseen is journalled now
+        array: LabelArray = self.layers.labels.data
+        return array
+
+    def set_labels(self, box: Box, values: npt.NDArray[np.uint8]) -> None:
+        """Write a box of labels as one undoable step."""
+        if self.layers is None:
+            return
+        layer = self.layers.labels
+        old = layer.data[tuple(slice(a, b) for a, b in zip(*box, strict=True))]
+        if old.shape != values.shape:
+            raise ValueError(f"values of shape {values.shape} for a box of {old.shape}")
+        where = np.nonzero(old != values)
+        indices = tuple(axis + start for axis, start in zip(where, box[0], strict=True))
+        if indices[0].size:
+            layer.data_setitem(indices, values[where])
+            layer.refresh()
+
+    def undo(self) -> None:
+        """Take the last stroke back."""
+        if self._tracker is not None:
+            self._tracker.undo()
+
+    def redo(self) -> None:
+        """Do it again."""
+        if self._tracker is not None:
+            self._tracker.redo()
+
+    def seconds(self) -> float:
+        """Active seconds since `show` or `mark_saved`."""
+        return self._active.seconds if self.case is not None else 0.0
+
+    def touched_slices(self) -> set[int]:
+        """Slices (z) that a person has decided about."""
+        return set(self._touched)
+
+    def dirty(self) -> bool:
+        """Whether there is something to save."""
+        return self._dirty
+
+    def mark_saved(self) -> None:
+        """The labels are on disk."""
+        self._active.take()
+        self._set_dirty(False)
+
+    def _set_dirty(self, dirty: bool) -> None:
+        if dirty != self._dirty:
+            self._dirty = dirty
+            self.dirty_changed.emit(dirty)
+
+    def _on_change(self, box: Box, after: LabelArray) -> None:
+        self._active.act()
+        self._touched.update(range(box[0][0], box[1][0]))
+        if self.case is not None and not self.session.readonly:
+            try:
+                self.session.stroke(self.case, box, after)
+            except PenumbraError as error:
+                # Painting goes on and the draft is still saved; the reader is told once per stroke, not stopped.
+                self.session.failed.emit(error)
+        self._set_dirty(True)
+        self.stroke.emit(box, after)
+
+    # ---------------------------------------------------------------- tools
+
+    def select_class(self, value: int) -> None:
+        """Paint with this value."""
+        self._tools.select_class(value)
+
+    def select_tool(self, name: Tool) -> None:
+        """Take up a tool."""
+        self._tools.select_tool(name)
+
+    def set_brush(self, mm: float, three_d: bool) -> None:
+        """Size of the brush."""
+        self._tools.set_brush(mm, three_d)
+
+    # ---------------------------------------------------------------- overlays
+
+    def show_prediction(self, visible: bool) -> None:
+        """Show or hide the prediction's outline."""
+        if self.layers is not None and self.layers.prediction is not None:
+            self.layers.prediction.visible = visible
+
+    def show_confidence(self, visible: bool) -> None:
+        """Show or hide the confidence overlay."""
+        if self.layers is not None and self.layers.confidence is not None:
+            self.layers.confidence.visible = visible
+
+    def set_confidence_threshold(self, value: float) -> None:
+        """Mark what is below ``value``."""
+        self._threshold = value
+        if self.layers is not None and self.layers.confidence is not None:
+            self.layers.confidence.contrast_limits = threshold_limits(value)
+
+    def go_to(self, region: Region) -> None:
+        """Move to a region and mark its outline."""
+        if self.layers is None or self._open is None:
+            return
+        go_to_region(self.viewer, self.layers.labels, region)
+        data, corner = outline_data(region)
+        if self._outline is not None:
+            self._outline.data = data
+            self._outline.translate = outline_place(self._open.grid, corner)["translate"]
+            return
+        active = self.viewer.layers.selection.active
+        self._outline = make_outline(self._open.name, self._open.grid, region)
+        self._own.add(self._outline)
+        self.viewer.layers.selection.active = active
+
+    # ---------------------------------------------------------------- modalities
+
+    @property
+    def modality(self) -> str | None:
+        """The modality in front."""
+        return self._modalities.front
+
+    def show_modality(self, name: str) -> None:
+        """Bring a modality to the front."""
+        self._modalities.show(name)
+
+    def flip_modality(self, step: int = 1) -> None:
+        """Bring the next (or previous) modality to the front."""
+        self._modalities.flip(step)
+
+    def contrast(self) -> tuple[float, float, float, float] | None:
+        """Range and window of the modality in front."""
+        return self._modalities.contrast()
+
+    def set_contrast(self, low: float, high: float) -> None:
+        """Set the window of the modality in front."""
+        self._modalities.set_contrast(low, high)
+
+    # ---------------------------------------------------------------- listening to napari
+
+    def _connect(self, on: bool) -> None:
+        dims, view = self.viewer.dims.events, camera(self.viewer).events
+        for emitter, slot in (
+            (dims.point, self._on_act),
+            (view.center, self._on_act),
+            (view.zoom, self._on_act),
+            (dims.order, self._on_plane),
+            (dims.ndisplay, self._on_plane),
+        ):
+            if on:
+                emitter.connect(slot)
+            else:
+                emitter.disconnect(slot)
+
+    def _on_act(self, event: Any = None) -> None:
+        self._active.act()
+
+    def _on_plane(self, event: Any = None) -> None:
+        QTimer.singleShot(0, self._tools.plane_changed)  # after the layers know of the new plane
+
+    def _on_lost(self, layer: Any) -> None:
+        """A layer of ours was deleted by hand: images may go, the labels come back at once."""
+        made = self.layers
+        if layer is self._outline:
+            self._outline = None
+        elif made is None:
+            return
+        elif layer is made.labels:
+            QTimer.singleShot(0, lambda: self._bring_back(layer))
+        elif layer is made.prediction:
+            made.prediction = None
+        elif layer is made.confidence:
+            made.confidence = None
+        else:
+            self._modalities.forget(layer)
+            made.images = {name: image for name, image in made.images.items() if image is not layer}
+
+    def _bring_back(self, layer: Any) -> None:
+        """Put the labels layer back, with its undo history, unless the case or the window is gone."""
+        if self.layers is None or self.layers.labels is not layer or not self._own.bring_back(layer):
+            return
+        self.viewer.layers.selection.active = layer
+        self.session.failed.emit(
+            UsageError(
+                f"The labels of {self.case} stay while the case is open.",
+                "Hide the layer with its eye, or open another case.",
+            )
+        )
+
+
+def _decided_slices(case: OpenCase) -> set[int]:
+    """Slices that an earlier sitting has already decided about, as far as the voxels tell.
+
+    Of a draft: where something was painted. Of a closed case: all that were not left unknown. A prediction that
+    nobody has looked at decides nothing.
+    """
+    labels = case.labels
+    if case.state is CaseState.IN_PROGRESS:
+        decided = ((labels != BACKGROUND) & (labels != UNKNOWN)).any(axis=(1, 2))
+    elif case.state.labelled:
+        decided = (labels != UNKNOWN).any(axis=(1, 2))
+    else:
+        return set()
+    return {int(z) for z in np.flatnonzero(decided)}

@@ -1,0 +1,160 @@
+"""Makes the napari layers of one case: names, colours, contrast, place. Layers are made here and added elsewhere."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_penumbra.domain.case import ImageArray, OpenCase
+from napari_penumbra.domain.grid import Grid
+from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelScheme
+from napari_penumbra.plugin.confidence_overlay import confidence_colormap, threshold_limits
+from napari_penumbra.plugin.geometry import placement
+
+METADATA_KEY = "penumbra"
+UNKNOWN_COLOR = "#808080"
+LABELS_OPACITY = 0.55
+PREDICTION_OPACITY = 0.8
+
+# Robust window: the brightest half per cent is vessels, fat and artefacts; below the first per cent lies noise.
+_LOW_PERCENT, _HIGH_PERCENT = 1.0, 99.5
+_SAMPLE = 200_000
+
+
+@dataclass(slots=True)
+class CaseLayers:
+    """The layers of one case. ``prediction`` and ``confidence`` are None where the case has none."""
+
+    images: dict[str, Any]
+    labels: Any
+    prediction: Any = None
+    confidence: Any = None
+    extra: list[Any] = field(default_factory=list)
+
+    def all(self) -> list[Any]:
+        """From the bottom of the picture to its top."""
+        return [x for x in (*self.images.values(), self.confidence, self.prediction, self.labels, *self.extra) if x]
+
+
+def make_layers(case: OpenCase, scheme: LabelScheme, front: str | None, threshold: float) -> CaseLayers:
+    """Build all layers of a case.
+
+    Parameters
+    ----------
+    case
+        The opened case; its ``labels`` array is taken over, not copied.
+    scheme
+        Names and colours of the classes.
+    front
+        The modality to be seen; the first if None or missing in this case.
+    threshold
+        Confidence below which the overlay marks a voxel.
+    """
+    from napari.layers import Image, Labels
+
+    place = placement(case.grid)
+    note = {METADATA_KEY: {"case": case.name, "grid": case.grid.to_json()}}
+    shown = front if front in case.images else next(iter(case.images), None)
+    images = {
+        modality: Image(
+            data,
+            name=f"{case.name} · {modality}",
+            visible=modality == shown,
+            colormap="gray",
+            metadata=note,
+            **intensity_window(data),
+            **place,
+        )
+        for modality, data in case.images.items()
+    }
+    colors = {"colormap": label_colormap(scheme), "features": label_names(scheme), "metadata": note, **place}
+    labels = Labels(case.labels, name=f"{case.name} · labels", opacity=LABELS_OPACITY, **colors)
+    made = CaseLayers(images, labels)
+    if case.predicted is not None:
+        made.prediction = Labels(case.predicted, name=f"{case.name} · prediction", opacity=PREDICTION_OPACITY, **colors)
+        as_outline(made.prediction)
+    if case.confidence is not None:
+        made.confidence = _confidence_layer(case.name, case.confidence, case.grid, threshold, note)
+    return made
+
+
+def _confidence_layer(
+    name: str, confidence: npt.NDArray[np.float32], grid: Grid, threshold: float, note: dict[str, Any]
+) -> Any:
+    from napari.layers import Image
+
+    return Image(
+        confidence,
+        name=f"{name} · confidence",
+        visible=False,
+        colormap=confidence_colormap(),
+        contrast_limits=threshold_limits(threshold),
+        blending="translucent",
+        interpolation2d="nearest",
+        metadata=note,
+        **placement(grid),
+    )
+
+
+def as_outline(layer: Any) -> None:
+    """Draw a labels layer as outlines that cannot be painted on; in 3D, where napari has no outlines, as areas."""
+    # napari says so at every redraw of every such layer; the reader has asked for nothing that this would answer.
+    warnings.filterwarnings("ignore", "Contours are not displayed during 3D rendering", UserWarning)
+    layer.contour = 1
+    layer.editable = False
+
+
+def label_colormap(scheme: LabelScheme) -> Any:
+    """Colours by value: the scheme's own, unknown grey, background and everything else transparent."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colors: dict[int | None, str] = {c.value: c.color for c in scheme.classes}
+    colors |= {UNKNOWN: UNKNOWN_COLOR, BACKGROUND: "transparent", None: "transparent"}
+    return DirectLabelColormap(color_dict=colors)
+
+
+def label_names(scheme: LabelScheme) -> dict[str, list[Any]]:
+    """Features table of napari: the status bar names the class under the cursor."""
+    names = {BACKGROUND: "background", **{c.value: c.name for c in scheme.classes}, UNKNOWN: "unknown"}
+    return {"index": list(names), "class": list(names.values())}
+
+
+def intensity_window(data: ImageArray) -> dict[str, tuple[float, float]]:
+    """Robust ``contrast_limits`` of an image, from a sample of its voxels without the empty surroundings.
+
+    Returns
+    -------
+    dict
+        ``contrast_limits``, ready to be layer arguments.
+    """
+    low, high = value_range(data)
+    if low == high:
+        return {"contrast_limits": (low, low + 1.0)}
+    step = max(1, data.size // _SAMPLE)
+    sample = data.ravel()[::step]
+    # The most frequent value of a masked scan is its padding, nearly always its lowest.
+    inside = sample[sample > low]
+    if inside.size < 100:
+        return {"contrast_limits": (low, high)}
+    a, b = (float(v) for v in np.percentile(inside, (_LOW_PERCENT, _HIGH_PERCENT)))
+    return {"contrast_limits": (a, b) if a < b else (low, high)}
+
+
+def value_range(data: ImageArray) -> tuple[float, float]:
+    """Lowest and highest intensity."""
+    return float(data.min()), float(data.max())
+
+
+def first_slice(case: OpenCase) -> int:
+    """Index (z) where there is most to see: most labelled voxels, else most predicted ones, else the middle."""
+    for array in (case.labels, case.predicted):
+        if array is None:
+            continue
+        per_slice = np.count_nonzero((array != BACKGROUND) & (array != UNKNOWN), axis=(1, 2))
+        if per_slice.max() > 0:
+            return int(per_slice.argmax())
+    return int(case.grid.array_shape[0] // 2)

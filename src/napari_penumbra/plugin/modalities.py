@@ -1,0 +1,92 @@
+"""One image layer per modality, one of them in front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari_penumbra.plugin.layers import value_range
+
+
+class Modalities:
+    """Which modality is seen; the choice is kept from case to case.
+
+    Parameters
+    ----------
+    on_front
+        Called with the name when another modality comes to the front, by key, strip or napari's layer list.
+    """
+
+    def __init__(self, on_front: Callable[[str], None]) -> None:
+        self._on_front = on_front
+        self._images: dict[str, Any] = {}
+        self.wanted: str | None = None
+
+    @property
+    def front(self) -> str | None:
+        """The modality in front, or None when no image is shown."""
+        return self.wanted if self.wanted in self._images else None
+
+    def attach(self, images: dict[str, Any]) -> None:
+        """Take up the image layers of a new case, of which one is visible."""
+        self.detach()
+        self._images = dict(images)
+        for modality, layer in self._images.items():
+            if layer.visible:
+                self._set_front(modality)
+            layer.events.visible.connect(self._on_visible)
+
+    def detach(self) -> None:
+        """Let the layers go."""
+        for layer in self._images.values():
+            layer.events.visible.disconnect(self._on_visible)
+        self._images = {}
+
+    def show(self, name: str) -> None:
+        """Bring a modality to the front: the others are hidden."""
+        if name not in self._images:
+            return
+        for modality, layer in self._images.items():
+            with layer.events.visible.blocker(self._on_visible):
+                layer.visible = modality == name
+        self._set_front(name)
+
+    def flip(self, step: int) -> None:
+        """Bring the one ``step`` further on to the front."""
+        names = list(self._images)
+        if names:
+            now = names.index(self.front) if self.front in names else -step
+            self.show(names[(now + step) % len(names)])
+
+    def forget(self, layer: Any) -> None:
+        """An image was removed by hand: show another if it was the one in front."""
+        for modality, image in list(self._images.items()):
+            if image is layer:
+                image.events.visible.disconnect(self._on_visible)
+                del self._images[modality]
+                if modality == self.wanted and self._images:
+                    self.show(next(iter(self._images)))
+
+    def contrast(self) -> tuple[float, float, float, float] | None:
+        """Lowest and highest intensity and the window edges of the modality in front."""
+        if self.front is None:
+            return None
+        layer = self._images[self.front]
+        low, high = (float(v) for v in layer.contrast_limits)
+        return (*value_range(layer.data), low, high)
+
+    def set_contrast(self, low: float, high: float) -> None:
+        """Set the window edges of the modality in front; an empty window is ignored."""
+        if self.front is not None and low < high:
+            self._images[self.front].contrast_limits = (low, high)
+
+    def _set_front(self, name: str) -> None:
+        if name != self.wanted:
+            self.wanted = name
+            self._on_front(name)
+
+    def _on_visible(self, event: Any) -> None:
+        """An image was switched on in napari's layer list: it is the one in front now."""
+        for modality, layer in self._images.items():
+            if layer is event.source and layer.visible:
+                self._set_front(modality)

@@ -1,0 +1,236 @@
+"""Finds every change of a labels layer, by whatever means it came, as a box and the voxels inside it afterwards.
+
+napari tells of strokes by its ``paint`` event, which carries the history item; undo and redo tell nobody, and a long
+stroke tells only when the mouse button is let go. So the tracker keeps a copy of what has been reported (the shadow),
+narrows each change to the box that the history item names, and reports what differs from the shadow there. Without a
+history item that it understands (another napari version, another plugin) it compares the whole volume instead:
+slower, never wrong.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_penumbra.domain.labels import LabelArray
+from napari_penumbra.domain.regions import Box
+
+Report = Callable[[Box, LabelArray], None]
+
+MID_STROKE_SECONDS = 0.5
+"""A stroke that goes on is reported in pieces this far apart, so that a crash costs less than a second of it."""
+
+HISTORY_BYTES = 256 << 20
+"""Undo memory of one case. napari bounds the number of items, not their size."""
+_LARGE_ITEM = 1 << 20
+
+
+class StrokeTracker:
+    """Watches one labels layer until `close`.
+
+    Parameters
+    ----------
+    layer
+        A napari ``Labels`` layer over a uint8 numpy array (z, y, x).
+    report
+        Called with the box that changed (end exclusive) and a copy of its voxels after the change, in that order.
+    """
+
+    def __init__(self, layer: Any, report: Report) -> None:
+        self.layer = layer
+        self._report = report
+        self._shadow: LabelArray = np.array(layer.data, dtype=np.uint8)
+        self._staged_seen = 0
+        self._mid: Box | None = None
+        self._mid_time = time.monotonic()
+        # napari's own key binding calls layer.undo(): an attribute of the instance catches it even while the layer is
+        # hidden, when no event is sent.
+        layer.undo = self.undo
+        layer.redo = self.redo
+        layer.events.paint.connect(self._on_paint)
+        layer.events.labels_update.connect(self._on_drawn)
+        layer.events.set_data.connect(self._on_refresh)
+        layer.events.data.connect(self._on_replaced)
+
+    def close(self) -> None:
+        """Stop watching."""
+        events = self.layer.events
+        events.paint.disconnect(self._on_paint)
+        events.labels_update.disconnect(self._on_drawn)
+        events.set_data.disconnect(self._on_refresh)
+        events.data.disconnect(self._on_replaced)
+        for name in ("undo", "redo"):
+            self.layer.__dict__.pop(name, None)
+
+    def undo(self) -> None:
+        """Take the last item of this layer's own history back."""
+        self._replay("undo", "_undo_history")
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        self._replay("redo", "_redo_history")
+
+    def sync(self) -> None:
+        """Report whatever differs from what was reported so far, wherever it is (about 0.1 ms per million voxels)."""
+        self._compare(_whole(self._shadow.shape))
+
+    # ---------------------------------------------------------------- finding
+
+    def _replay(self, action: str, history: str) -> None:
+        stack = getattr(self.layer, history, None)
+        if stack is not None and not stack:
+            return
+        box = None if stack is None else box_of(stack[-1], self._shadow.shape)
+        getattr(type(self.layer), action)(self.layer)
+        self._compare(box or _whole(self._shadow.shape))
+
+    def _on_paint(self, event: Any) -> None:
+        self._staged_seen = 0
+        self._mid = None
+        item = getattr(event, "value", None)
+        box = box_of(item, self._shadow.shape)
+        if item is None or box is None:
+            self.sync()
+            return
+        # Called directly (not by the mouse), napari sends the event before it writes, so the item is applied to a copy.
+        after = np.array(self.layer.data[_slices(box)])
+        _apply(item, after, box)
+        self._difference(box, after)
+        _trim_history(self.layer, item)
+
+    def _on_drawn(self, event: Any = None) -> None:
+        """Report a piece of a stroke whose mouse button is still down."""
+        staged = getattr(self.layer, "_staged_history", None)
+        now = time.monotonic()
+        if not staged or now - self._mid_time < MID_STROKE_SECONDS:
+            return
+        box = box_of(staged[self._staged_seen :], self._shadow.shape)
+        self._staged_seen = len(staged)
+        self._mid_time = now
+        if box is not None:
+            self._mid = box if self._mid is None else _union(self._mid, box)
+            self._compare(box)
+
+    def _on_refresh(self, event: Any = None) -> None:
+        """A stroke that was reported in part may have been called off (Escape): report that, too."""
+        if self._mid is not None and not getattr(self.layer, "_staged_history", None):
+            box, self._mid, self._staged_seen = self._mid, None, 0
+            self._compare(box)
+
+    def _on_replaced(self, event: Any = None) -> None:
+        """Someone assigned ``layer.data``: keep it if it fits, else put the labels back."""
+        data = self.layer.data
+        reset = getattr(self.layer, "_reset_history", None)
+        if reset is not None:
+            reset()  # the old history would write the old voxels into the new ones
+        if not isinstance(data, np.ndarray) or data.shape != self._shadow.shape or data.dtype != np.uint8:
+            self.layer.data = self._shadow.copy()
+            return
+        self.sync()
+
+    # ---------------------------------------------------------------- telling
+
+    def _compare(self, box: Box) -> None:
+        self._difference(box, self.layer.data[_slices(box)])
+
+    def _difference(self, box: Box, after: LabelArray) -> None:
+        known = self._shadow[_slices(box)]
+        changed = known != after
+        if not changed.any():
+            return
+        inside = _bounds(changed)
+        tight = tuple(slice(a, b) for a, b in zip(*inside, strict=True))
+        values = np.array(after[tight], dtype=np.uint8)
+        known[tight] = values
+        start = box[0]
+        low, high = (_triple(a + s for a, s in zip(corner, start, strict=True)) for corner in inside)
+        self._report((low, high), values)
+
+
+def box_of(item: Any, shape: Sequence[int]) -> Box | None:
+    """Find the box that a history item (a list of napari's atoms) touches, or None when it has an unknown form."""
+    if not isinstance(item, (list, tuple)) or not item:
+        return None
+    total: Box | None = None
+    for atom in item:
+        box = _atom_box(atom, shape)
+        if box is None:
+            return None
+        total = box if total is None else _union(total, box)
+    return total
+
+
+def _atom_box(atom: Any, shape: Sequence[int]) -> Box | None:
+    key = getattr(atom, "slice_key", None)
+    if key is not None:
+        bounds = [s.indices(n) for s, n in zip(key, shape, strict=True)]
+        return _triple(b[0] for b in bounds), _triple(b[1] for b in bounds)
+    if not isinstance(atom, tuple) or len(atom) != 3 or len(atom[0]) != len(shape):
+        return None
+    indices = [np.asarray(axis) for axis in atom[0]]
+    if any(axis.size == 0 or axis.dtype.kind not in "iu" or axis.min() < 0 for axis in indices):
+        return None
+    return _triple(int(a.min()) for a in indices), _triple(int(a.max()) + 1 for a in indices)
+
+
+def _apply(item: Sequence[Any], array: LabelArray, box: Box) -> None:
+    """Write the new values of all atoms into ``array``, which holds the voxels of ``box``."""
+    start = box[0]
+    for atom in item:
+        key = getattr(atom, "slice_key", None)
+        if key is None:
+            indices, _, values = atom
+            array[tuple(np.asarray(axis) - s for axis, s in zip(indices, start, strict=True))] = values
+            continue
+        part = array[tuple(slice(k.start - s, k.stop - s) for k, s in zip(key, start, strict=True))]
+        part[... if atom.mask is None else atom.mask] = atom.new_value
+
+
+def _trim_history(layer: Any, item: Sequence[Any]) -> None:
+    """Forget the oldest undo items when a large one has come and all together exceed `HISTORY_BYTES`."""
+    history = getattr(layer, "_undo_history", None)
+    if not history or _item_bytes(item) < _LARGE_ITEM:
+        return
+    total = sum(_item_bytes(i) for i in history)
+    while total > HISTORY_BYTES and len(history) > 1:
+        total -= _item_bytes(history.popleft())
+
+
+def _item_bytes(item: Sequence[Any]) -> int:
+    total = 0
+    for atom in item:
+        parts = (atom.mask, atom.old_values) if hasattr(atom, "mask") else (*atom[0], atom[1], atom[2])
+        total += sum(getattr(part, "nbytes", 0) for part in parts)
+    return total
+
+
+def _bounds(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Box:
+    """Smallest box around the True voxels of a mask that has some."""
+    low, high = [], []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        hit = np.flatnonzero(mask.any(axis=others))
+        low.append(int(hit[0]))
+        high.append(int(hit[-1]) + 1)
+    return _triple(low), _triple(high)
+
+
+def _union(a: Box, b: Box) -> Box:
+    low = _triple(min(p, q) for p, q in zip(a[0], b[0], strict=True))
+    return low, _triple(max(p, q) for p, q in zip(a[1], b[1], strict=True))
+
+
+def _whole(shape: Sequence[int]) -> Box:
+    return (0, 0, 0), _triple(shape)
+
+
+def _slices(box: Box) -> tuple[slice, ...]:
+    return tuple(slice(a, b) for a, b in zip(*box, strict=True))
+
+
+def _triple(values: Any) -> tuple[int, int, int]:
+    z, y, x = (int(v) for v in values)
+    return z, y, x

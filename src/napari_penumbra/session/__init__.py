@@ -1,0 +1,31 @@
+"""The one object that the window and the command line talk to. No Qt, no napari, no torch."""
+
+from napari_penumbra.session.champion import RunInfo
+from napari_penumbra.session.preflight import Preflight
+from napari_penumbra.session.review import Review
+from napari_penumbra.session.runs import Runs
+
+
+class Session(Review, Runs):
+    """A study opened by a reader: its cases, its runs and its review.
+
+    Signals
+    -------
+    study_changed
+        Another study, or another set of cases.
+    case_changed
+        The named case has a new state, annotation or prediction.
+    run_event
+        A worker said something: run id and `Progress`. Sent from `poll`.
+    status_changed
+        The status line's words.
+    failed
+        A run failed or was lost; nothing that the caller did raises through here.
+
+    Notes
+    -----
+    Not for use from several threads at once, but for `methods` and `measure`, which only start processes.
+    """
+
+
+__all__ = ["Preflight", "RunInfo", "Session"]

@@ -1,0 +1,186 @@
+"""What a training would see, and what may go wrong, said before it starts."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from napari_penumbra.domain.case import CaseRow, Closing, Role
+from napari_penumbra.jobs.launch import Measured
+from napari_penumbra.jobs.methods_info import MethodInfo
+from napari_penumbra.session.words import duration, memory
+from napari_penumbra.study.pool import FEWEST, SHARE
+from napari_penumbra.study.store import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """A look ahead at one training.
+
+    Attributes
+    ----------
+    labelled, unlabelled, validation
+        Cases that would train with labels, without, and that would be frozen to measure on.
+    steps
+        Optimiser steps.
+    problem, remedy
+        Why it cannot start and what to do; empty when it can.
+    warnings
+        What may disappoint, one sentence each.
+    measured
+        Time and memory of two real steps on this machine, once `Session.measure` has taken them.
+    """
+
+    method: str
+    preset: str
+    config: dict[str, Any]
+    steps: int
+    labelled: int
+    unlabelled: int
+    validation: int
+    problem: str = ""
+    remedy: str = ""
+    warnings: tuple[str, ...] = field(default=())
+    measured: Measured | None = None
+
+    @property
+    def can_start(self) -> bool:
+        """Whether nothing stands against starting."""
+        return not self.problem
+
+    @property
+    def pool_words(self) -> str:
+        """The pools in words: ``4 labelled, 18 unlabelled, 2 frozen``."""
+        return f"{self.labelled} labelled, {self.unlabelled} unlabelled, {self.validation} frozen"
+
+    @property
+    def cost_words(self) -> str:
+        """Time and memory in words: ``about 9 min, 1.8 GB``; the number of steps before they were measured."""
+        if self.measured is None:
+            return f"{self.steps:,} steps"
+        return f"about {duration(self.measured.seconds)}, {memory(self.measured.memory_bytes)}"
+
+    def with_measured(self, measured: Measured) -> Preflight:
+        """Return a copy with what two trial steps told."""
+        warnings = tuple(w for w in self.warnings if w != NO_CARD)
+        if measured.device == "cpu":
+            warnings = (*warnings, NO_CARD)
+        return replace(self, measured=measured, warnings=warnings)
+
+
+NO_CARD = "No usable graphics card was found: it will run on the processor, many times slower than on a GPU."
+
+
+def look_ahead(
+    study: Study,
+    info: MethodInfo,
+    preset: str,
+    config: dict[str, Any],
+    steps: int | None,
+    validation: int | None,
+) -> Preflight:
+    """Count the pools and collect warnings.
+
+    Parameters
+    ----------
+    validation
+        Labelled cases to freeze, if none are frozen yet; None for a fifth of four or more.
+    """
+    rows = study.cases()
+    labelled = [row for row in rows if row.state.labelled]
+    frozen = sum(row.role is Role.VALIDATION for row in labelled)
+    if not any(row.role is Role.VALIDATION for row in rows):
+        complete = sum(row.closing is Closing.COMPLETE for row in labelled)
+        frozen = _to_freeze(complete, validation)
+    teaching = len(labelled) - frozen
+    unlabelled = sum(not row.state.labelled and row.role is Role.TRAINING for row in rows)
+    problem, remedy = _problem(len(labelled), teaching, frozen)
+    warnings = [] if problem else list(_warnings(study, info, rows, unlabelled, frozen))
+    return Preflight(
+        method=info.name,
+        preset=preset,
+        config=config,
+        steps=info.steps(preset, steps),
+        labelled=max(0, teaching),
+        unlabelled=unlabelled,
+        validation=frozen,
+        problem=problem,
+        remedy=remedy,
+        warnings=tuple(warnings),
+    )
+
+
+def _to_freeze(labelled: int, asked: int | None) -> int:
+    """How many cases `Study.freeze_validation` would draw."""
+    if asked is not None:
+        return asked
+    return 0 if labelled < FEWEST else max(1, round(SHARE * labelled))
+
+
+def _problem(labelled: int, teaching: int, frozen: int) -> tuple[str, str]:
+    if not labelled:
+        return "No case is labelled yet.", "Open a case, paint it and close it with Case complete; two are a start."
+    if teaching < 1:
+        return (
+            f"All {labelled} labelled cases would be frozen for validation ({frozen}): none is left to learn from.",
+            "Label another case, or freeze fewer.",
+        )
+    return "", ""
+
+
+def _warnings(
+    study: Study,
+    info: MethodInfo,
+    rows: Sequence[CaseRow],
+    unlabelled: int,
+    frozen: int,
+) -> list[str]:
+    warnings = []
+    if not frozen:
+        warnings.append(
+            "No case is frozen for validation: the curves cannot show a Dice, and a newer model always takes over. "
+            f"With {FEWEST} labelled cases one is set aside."
+        )
+    if not unlabelled and info.uses_unlabelled:
+        warnings.append(f"No case is unlabelled: {info.title} learns no more than from labels alone.")
+    warnings += _missing(rows)
+    warnings += _rare_classes(study)
+    if not _card_likely():
+        warnings.append(NO_CARD)
+    return warnings
+
+
+def _missing(rows: Sequence[CaseRow]) -> list[str]:
+    lacking: dict[str, list[str]] = {}
+    for row in rows:
+        for modality in row.missing:
+            lacking.setdefault(modality, []).append(row.name)
+    sentences = []
+    for modality, names in lacking.items():
+        who = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+        verb = "lacks" if len(names) == 1 else "lack"
+        sentences.append(f"{who} {verb} {modality}: it counts as empty there.")
+    return sentences
+
+
+def _rare_classes(study: Study) -> list[str]:
+    counts = study.class_counts()
+    if len(counts) < 2:  # with one case everything occurs once
+        return []
+    sentences = []
+    for c in study.labels.classes:
+        cases = sum(voxels.get(c.value, 0) > 0 for voxels in counts.values())
+        if cases == 0:
+            sentences.append(f'"{c.name}" is painted in no labelled case: it cannot be learnt.')
+        elif cases == 1:
+            sentences.append(f'"{c.name}" appears in one labelled case only.')
+    return sentences
+
+
+def _card_likely() -> bool:
+    """Whether this machine seems to have a graphics card that torch can use; `Measured.device` knows for sure."""
+    return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None or Path("/dev/kfd").exists()

@@ -1,0 +1,154 @@
+"""The reviewing half of a session: weak regions, decisions, acceptance, scores and files that leave the study."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Literal
+
+from napari_penumbra.domain.case import Annotation, Closing, Decision, OpenCase, Origin, Verdict
+from napari_penumbra.domain.errors import UsageError
+from napari_penumbra.domain.labels import LabelArray
+from napari_penumbra.domain.regions import Region
+from napari_penumbra.evaluation.report import Table
+from napari_penumbra.session.cases import Cases
+from napari_penumbra.session.scoring import evaluate
+from napari_penumbra.study.exporters.nifti import export_nifti
+from napari_penumbra.study.review import find_regions
+
+
+class Review(Cases):
+    """Regions, decisions, acceptance, evaluation, export."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: OpenCase | None = None
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._shown = None
+
+    def load(self, name: str) -> OpenCase:
+        """Read a case for the canvas, strokes of a crashed window replayed on top."""
+        self._shown = super().load(name)
+        return self._shown
+
+    def regions(self, name: str, threshold: float = 0.5) -> list[Region]:
+        """Places of a case's newest prediction that want a look, the most rewarding first; empty without one.
+
+        Parameters
+        ----------
+        threshold
+            Confidence (0 to 1) below which a voxel is weak.
+        """
+        study = self.opened()
+        newest = study.prediction(name)
+        if newest is None:
+            return []
+        case = self._shown
+        if case is None or case.name != name or case.prediction is None or case.prediction.id != newest.id:
+            case = self._shown = study.read(name)
+        if case.predicted is None or case.confidence is None:
+            return []
+        return find_regions(
+            case.predicted,
+            case.confidence,
+            case.grid,
+            threshold=threshold,
+            decisions=study.decisions(name),
+            names={c.value: c.name for c in study.labels.classes},
+        )
+
+    def decide(self, name: str, region: Region, verdict: Verdict) -> Decision:
+        """Record a verdict on a region of the newest prediction."""
+        study = self.writable()
+        prediction = study.prediction(name)
+        if prediction is None:
+            raise UsageError(f"{name} has no prediction to review.", "Train, or predict it, first.")
+        decision = study.decide(name, prediction.id, region.box, verdict, int(region.mask.sum()), self.reader)
+        self._changed(name)
+        return decision
+
+    def undo_decision(self, name: str) -> Decision | None:
+        """Take the last verdict of a case back; None when there is none left."""
+        study = self.writable()
+        decisions = study.decisions(name)
+        if not decisions:
+            return None
+        last = max(decisions, key=lambda decision: decision.id)
+        study.undo_decision(last.id)
+        self._changed(name)
+        return last
+
+    def accept(
+        self,
+        name: str,
+        labels: LabelArray,
+        closing: Closing = Closing.COMPLETE,
+        seconds: float = 0.0,
+        touched_slices: Collection[int] | None = None,
+    ) -> Annotation:
+        """Take a reviewed prediction, as it now stands in ``labels``, into the labelled pool.
+
+        Raises
+        ------
+        UsageError
+            The case has no prediction, or exactly this was accepted before.
+        """
+        study = self.writable()
+        prediction = study.prediction(name)
+        if prediction is None:
+            raise UsageError(f"{name} has no prediction to accept.", "Train, or predict it, first.")
+        annotation = study.save(
+            name,
+            labels,
+            closing,
+            Origin.REVIEWED,
+            self.reader,
+            seconds,
+            prediction_id=prediction.id,
+            touched_slices=touched_slices,
+        )
+        if annotation is None:
+            raise UsageError(f"{name} has been accepted just like this before.", "Go on with the next case.")
+        self._changed(name)
+        return annotation
+
+    # ---------------------------------------------------------------- out
+
+    def evaluate(
+        self,
+        reference: Path,
+        source: Literal["prediction", "annotation"] = "prediction",
+        cases: Sequence[str] | None = None,
+    ) -> Table:
+        """Score predictions or annotations against a folder of reference labels, in mm.
+
+        Parameters
+        ----------
+        reference
+            Folder with one label file per case, named like the case, on the case's own grid.
+        source
+            What is scored.
+        cases
+            Only these; by default every case that has both.
+        """
+        return evaluate(self.opened(), Path(reference), source, cases)
+
+    def export(
+        self, folder: Path, *, predictions: bool = False, confidence: bool = False, unknown: int | None = None
+    ) -> list[Path]:
+        """Write labels as NIfTI on each case's own original grid.
+
+        Parameters
+        ----------
+        predictions
+            Also cases that have only been predicted.
+        confidence
+            Also the confidence maps.
+        unknown
+            Value that unknown voxels get in the files; None keeps 255.
+        """
+        return export_nifti(
+            self.opened(), Path(folder), predictions=predictions, confidence=confidence, unknown=unknown
+        )

@@ -1,0 +1,41 @@
+"""What the modules behind `store.Study` share: paths, manifest, database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from napari_penumbra.domain.errors import UsageError
+from napari_penumbra.study.database import Database
+from napari_penumbra.study.layout import Layout
+from napari_penumbra.study.manifest import Manifest
+from napari_penumbra.study.schema import CaseTable
+
+
+@dataclass(slots=True)
+class Core:
+    """An open study.
+
+    Attributes
+    ----------
+    notices
+        Sentences for the reader about what was found and put right.
+    unclean
+        Set when a file may have been left without its row, so that the next opening looks for it.
+    """
+
+    layout: Layout
+    manifest: Manifest
+    db: Database
+    notices: list[str] = field(default_factory=list)
+    unclean: bool = False
+
+
+def case_of(session: Session, name: str) -> CaseTable:
+    """Find a case by name; raises `UsageError` when there is none."""
+    found = session.scalars(select(CaseTable).where(CaseTable.name == name)).one_or_none()
+    if found is None:
+        raise UsageError(f'The study has no case "{name}".', "See the case table, or `penumbra status`, for the names.")
+    return found

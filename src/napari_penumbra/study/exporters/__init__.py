@@ -1,0 +1,1 @@
+"""Writing labels out of a study."""

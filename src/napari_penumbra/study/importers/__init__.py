@@ -1,0 +1,1 @@
+"""Matching files of a folder to cases."""

@@ -1,0 +1,168 @@
+"""Matching the files of a folder to cases, before anything is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_penumbra.domain.errors import UsageError
+from napari_penumbra.imaging.files import suffix_of
+
+LABEL_ENDINGS = ("label", "labels", "seg", "segmentation", "mask", "gt")
+"""What may stand behind a case's name in a label file, after ``_`` or ``-``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCase:
+    """A case as it would be added: modality to file, and its mask if one was found."""
+
+    name: str
+    images: dict[str, Path]
+    label: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPlan:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    cases
+        In the natural order of their names (p2 before p10).
+    unused
+        Files that belong to no case, relative to the folder they lie in.
+    """
+
+    cases: tuple[PlannedCase, ...]
+    unused: tuple[str, ...]
+
+
+def plan_folder(images: Path, labels: Path | None, modalities: Sequence[str]) -> FolderPlan:
+    """Match files to cases by their names.
+
+    Understood are ``<case>.*`` (one modality), ``<case>_<MODALITY>.*``, nnU-Net's ``<case>_0000.*`` and a folder per
+    case with ``<MODALITY>.*``. Labels: ``<case>.*``, ``<case>_label.*`` (see `LABEL_ENDINGS`), or either of them, or
+    ``label.*``, in a folder per case.
+
+    Raises
+    ------
+    UsageError
+        No such folder, no image in it, or two files for the same modality of a case.
+    """
+    found: dict[str, dict[str, Path]] = {}
+    unused = []
+    for folder, path in _files(images, "images"):
+        match = _match(folder, _stem(path), modalities)
+        if match is None:
+            if not _is_label(_stem(path)):
+                unused.append(path.relative_to(images).as_posix())
+            continue
+        case, modality = match
+        twin = found.setdefault(case, {}).setdefault(modality, path)
+        if twin != path:
+            raise UsageError(
+                f"Two files claim to be {modality} of {case}: {twin.name} and {path.name}.", "Move one of them away."
+            )
+    if not found:
+        raise UsageError(f"No image for a study of {', '.join(modalities)} was found in {images}.", _naming(modalities))
+    masks = {} if labels is None else _masks(labels, set(found), unused)
+    cases = (PlannedCase(name, found[name], masks.get(name)) for name in sorted(found, key=natural))
+    return FolderPlan(tuple(cases), tuple(unused))
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """Sort key under which p2 comes before p10."""
+    return [
+        (0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.findall(r"[0-9]+|[^0-9]+", text)
+    ]
+
+
+def _files(root: Path, what: str) -> Iterator[tuple[str, Path]]:
+    """Image files in a folder and in its folders, with the name of the inner folder."""
+    if not root.is_dir():
+        raise UsageError(f"The folder of {what} {root} does not exist.", "Name a folder that holds them.")
+    try:
+        entries = sorted(root.iterdir(), key=lambda p: natural(p.name))
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                inner = sorted(entry.iterdir(), key=lambda p: natural(p.name))
+                yield from ((entry.name, p) for p in inner if _is_image(p))
+            elif _is_image(entry):
+                yield "", entry
+    except OSError as error:
+        raise UsageError(f"The folder {root} cannot be read.", "Check its permissions.", repr(error)) from error
+
+
+def _is_image(path: Path) -> bool:
+    # The voxel half of a pair (.img beside .hdr) is read along with its header.
+    suffix = suffix_of(path)
+    return bool(suffix) and not path.name.startswith(".") and not suffix.startswith(".img") and path.is_file()
+
+
+def _stem(path: Path) -> str:
+    return path.name[: len(path.name) - len(suffix_of(path))]
+
+
+def _match(folder: str, stem: str, modalities: Sequence[str]) -> tuple[str, str] | None:
+    """Find case and modality of a file name, or None."""
+    by_length = sorted(modalities, key=len, reverse=True)  # T1_gd before gd
+    for modality in by_length:
+        if folder and stem.lower() == modality.lower():
+            return folder, modality
+        end = re.search(rf"[_-]{re.escape(modality)}$", stem, re.IGNORECASE)
+        if end and end.start() > 0:
+            return folder or stem[: end.start()], modality
+    number = re.search(r"_(\d{4})$", stem)
+    if number and number.start() > 0 and int(number[1]) < len(modalities):
+        return folder or stem[: number.start()], modalities[int(number[1])]
+    if len(modalities) == 1 and not _is_label(stem):
+        return folder or stem, modalities[0]
+    return None
+
+
+def _bare_label(stem: str) -> bool:
+    return stem.lower() in LABEL_ENDINGS
+
+
+def _is_label(stem: str) -> bool:
+    """Whether a file calls itself a mask; it may lie beside its image."""
+    return re.search(rf"(^|[_-])({'|'.join(LABEL_ENDINGS)})$", stem, re.IGNORECASE) is not None
+
+
+def _masks(root: Path, cases: set[str], unused: list[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder, path in _files(root, "labels"):
+        case = _case_of_mask(folder, _stem(path), cases)
+        if case is None:
+            # A folder per case may hold images and mask together; its images are no masks that went astray.
+            if not folder:
+                unused.append(path.relative_to(root).as_posix())
+            continue
+        twin = found.setdefault(case, path)
+        if twin != path:
+            raise UsageError(
+                f"Two files claim to be the label of {case}: {twin.name} and {path.name}.", "Move one away."
+            )
+    return found
+
+
+def _case_of_mask(folder: str, stem: str, cases: set[str]) -> str | None:
+    if folder in cases and (stem == folder or _bare_label(stem)):
+        return folder
+    if not folder and stem in cases:
+        return stem
+    short = re.sub(rf"[_-]({'|'.join(LABEL_ENDINGS)})$", "", stem, flags=re.IGNORECASE)
+    if short != stem and short in cases and (not folder or folder == short):
+        return short
+    return None
+
+
+def _naming(modalities: Sequence[str]) -> str:
+    if len(modalities) == 1:
+        return "Put one file per case there, named by case, for example p001.nii.gz."
+    first = modalities[0]
+    return f"Name them p001_{first}.nii.gz and so on, or make a folder per case with {first}.nii.gz in it."

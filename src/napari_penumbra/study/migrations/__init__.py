@@ -1,0 +1,1 @@
+"""Alembic's environment: how the tables of older studies become those of this version."""

@@ -1,0 +1,284 @@
+"""Annotations: immutable revisions, written before they are registered, taken back without deleting anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from napari_penumbra.domain.case import Annotation, Closing, Origin
+from napari_penumbra.domain.errors import ImageError, UsageError
+from napari_penumbra.domain.grid import Grid
+from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
+from napari_penumbra.imaging.files import read_labels
+from napari_penumbra.imaging.nifti import write_nifti
+from napari_penumbra.study.core import Core, case_of
+from napari_penumbra.study.effort import book
+from napari_penumbra.study.schema import AnnotationTable, CaseTable, PredictionTable, now
+
+
+@dataclass(frozen=True, slots=True)
+class NewRevision:
+    """What is asked to be saved; see `store.Study.save`."""
+
+    labels: npt.NDArray[Any]
+    closing: Closing
+    origin: Origin
+    author: str
+    seconds: float
+    prediction_id: int | None = None
+    touched: Collection[int] | None = None
+
+
+def revision_name(revision: int, *, drawn: bool = False) -> str:
+    """File name of a revision, or of what was drawn before its untouched slices were made unknown."""
+    return f"r{revision:04d}{'.drawn' if drawn else ''}.nii.gz"
+
+
+def fill_unknown(labels: LabelArray, touched: Collection[int]) -> LabelArray:
+    """Return a copy whose background is unknown in every slice that nobody touched.
+
+    Parameters
+    ----------
+    labels
+        (z, y, x).
+    touched
+        Indices along z of slices that the reader worked on. When there is none, the slices with a painted voxel count
+        as touched: nothing else is known of a mask that came from a file.
+    """
+    slices = sorted(set(touched)) or np.flatnonzero(labels.any(axis=(1, 2))).tolist()
+    filled = labels.copy()
+    untouched = np.ones(labels.shape[0], dtype=bool)
+    untouched[[z for z in slices if 0 <= z < labels.shape[0]]] = False
+    filled[(filled == BACKGROUND) & untouched[:, None, None]] = UNKNOWN
+    return filled
+
+
+def class_voxels(labels: LabelArray) -> dict[str, int]:
+    """Count voxels per label value, background left out; keys are text because JSON's are."""
+    counts = np.bincount(labels.ravel(), minlength=256)
+    return {str(value): int(counts[value]) for value in np.flatnonzero(counts) if value != BACKGROUND}
+
+
+def live_of(session: Session, case_id: int) -> AnnotationTable | None:
+    """Find the newest revision that has not been taken back."""
+    return session.scalars(
+        select(AnnotationTable)
+        .where(AnnotationTable.case_id == case_id, AnnotationTable.withdrawn.is_(None))
+        .order_by(AnnotationTable.revision.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def newest_prediction(session: Session, case_id: int) -> PredictionTable | None:
+    """Find the prediction that was registered last."""
+    return session.scalars(
+        select(PredictionTable).where(PredictionTable.case_id == case_id).order_by(PredictionTable.id.desc()).limit(1)
+    ).one_or_none()
+
+
+def to_annotation(row: AnnotationTable, case: str) -> Annotation:
+    """Turn a row into a value."""
+    return Annotation(
+        id=row.id,
+        case=case,
+        revision=row.revision,
+        path=Path(row.path),
+        closing=Closing(row.closing),
+        origin=Origin(row.origin),
+        author=row.author,
+        created=row.created,
+        seconds=row.seconds,
+        voxels_changed=row.voxels_changed,
+        prediction_id=row.prediction_id,
+    )
+
+
+def read_label_file(core: Core, relative: str, grid: Grid, what: str) -> LabelArray:
+    """Read labels that the study wrote.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, damaged, or was exchanged for one of another shape.
+    """
+    data = read_labels(core.layout.absolute(relative)).volume.data
+    if data.shape != grid.array_shape or (data.size and not 0 <= int(data.min()) <= int(data.max()) <= 255):
+        raise ImageError(
+            f"{what} ({relative}) is no longer what the study wrote.",
+            "Put the file back from a backup; earlier revisions lie beside it.",
+        )
+    return data.astype(np.uint8, copy=False)
+
+
+def save(core: Core, name: str, new: NewRevision) -> Annotation | None:
+    """Write a revision: the file first, then its row; None when there is nothing new. See `store.Study.save`."""
+    core.db.check_writable()
+    with core.db.read() as session:
+        case = case_of(session, name)
+        live = live_of(session, case.id)
+        base = _base_path(session, case, live, new.prediction_id)
+    grid = Grid.from_json(case.grid)
+    labels = _checked(core, name, new.labels, grid)
+    shown = live.path if live is not None else base
+    before = _read_or_empty(core, shown, grid, name)
+    if _nothing_new(live, new.closing, bool(np.array_equal(labels, before))):
+        return None
+    drawn = _without_filling(core, labels, before, live, grid, name)
+    touched = sorted({*(live.touched if live is not None else ()), *(int(z) for z in new.touched or ())})
+    stands = fill_unknown(drawn, touched) if new.closing is Closing.PARTIAL else drawn
+    against = before if base == shown else _read_or_empty(core, base, grid, name)
+    row = AnnotationTable(
+        case_id=case.id,
+        revision=_next_revision(core, case),
+        closing=new.closing.value,
+        origin=new.origin.value,
+        author=new.author,
+        created=now(),
+        seconds=float(new.seconds),
+        voxels_changed=int(np.count_nonzero(drawn != against)),
+        prediction_id=new.prediction_id,
+        touched=touched,
+        class_voxels=class_voxels(stands),
+    )
+    _write_files(core, case, row, stands, drawn, grid)
+    return _register(core, name, row, None if live is None else live.id)
+
+
+def _nothing_new(live: AnnotationTable | None, closing: Closing, same: bool) -> bool:
+    if not same:
+        return False
+    # Looking at a finished case and leaving it must not put it back among the unfinished ones: `withdraw` does that.
+    return closing is Closing.DRAFT or (live is not None and live.closing == closing.value)
+
+
+def _base_path(
+    session: Session, case: CaseTable, live: AnnotationTable | None, prediction_id: int | None
+) -> str | None:
+    """File that the changes of a reader are counted against: the prediction reviewed, else what was there before."""
+    if prediction_id is not None:
+        prediction = session.get(PredictionTable, prediction_id)
+        if prediction is None or prediction.case_id != case.id:
+            raise UsageError(f"{case.name} has no prediction number {prediction_id}.", "Open the case again.")
+        return prediction.labels
+    if live is not None:
+        return live.path
+    newest = newest_prediction(session, case.id)
+    return None if newest is None else newest.labels
+
+
+def _checked(core: Core, name: str, labels: npt.NDArray[Any], grid: Grid) -> LabelArray:
+    if labels.shape != grid.array_shape:
+        raise UsageError(
+            f"The labels of {name} have shape {labels.shape}, its images {grid.array_shape}.", "Open the case again."
+        )
+    return np.ascontiguousarray(core.manifest.labels.check(labels, f"The annotation of {name}"))
+
+
+def _read_or_empty(core: Core, path: str | None, grid: Grid, name: str) -> LabelArray:
+    if path is None:
+        return np.zeros(grid.array_shape, dtype=np.uint8)
+    return read_label_file(core, path, grid, f"A label file of {name}")
+
+
+def _without_filling(
+    core: Core, labels: LabelArray, before: LabelArray, live: AnnotationTable | None, grid: Grid, name: str
+) -> LabelArray:
+    """Take out the unknown that an earlier partial closing filled in, so that it never passes for painted."""
+    if live is None or live.drawn is None:
+        return labels
+    drawn = read_label_file(core, live.drawn, grid, f"A label file of {name}")
+    filled = (before == UNKNOWN) & (drawn != UNKNOWN) & (labels == UNKNOWN)
+    result = labels.copy()
+    result[filled] = drawn[filled]
+    return result
+
+
+def _next_revision(core: Core, case: CaseTable) -> int:
+    with core.db.read() as session:
+        last = session.scalars(
+            select(AnnotationTable.revision)
+            .where(AnnotationTable.case_id == case.id)
+            .order_by(AnnotationTable.revision.desc())
+            .limit(1)
+        ).one_or_none()
+    number = (last or 0) + 1
+    # A file without a row is never written over: it may be all that is left of somebody's work.
+    folder = core.layout.annotations(case.slug)
+    while (folder / revision_name(number)).exists() or (folder / revision_name(number, drawn=True)).exists():
+        number += 1
+    return number
+
+
+def _write_files(
+    core: Core, case: CaseTable, row: AnnotationTable, stands: LabelArray, drawn: LabelArray, grid: Grid
+) -> None:
+    folder = core.layout.annotations(case.slug)
+    folder.mkdir(parents=True, exist_ok=True)
+    core.unclean = True  # until its row is there
+    row.path = core.layout.relative(folder / revision_name(row.revision))
+    if not np.array_equal(stands, drawn):
+        row.drawn = core.layout.relative(folder / revision_name(row.revision, drawn=True))
+        write_nifti(core.layout.absolute(row.drawn), drawn, grid, np.uint8)
+    write_nifti(core.layout.absolute(row.path), stands, grid, np.uint8)
+
+
+def _register(core: Core, name: str, row: AnnotationTable, live_id: int | None) -> Annotation:
+    with core.db.write() as session:
+        before = None if live_id is None else session.get(AnnotationTable, live_id)
+        if before is not None and row.closing == Closing.DRAFT.value and before.closing != Closing.DRAFT.value:
+            # Editing a closed case opens it again: what was closed is no longer what anybody stands for.
+            before.withdrawn = row.created
+        session.add(row)
+        book(session, row.case_id, row.seconds, "review" if row.origin == Origin.REVIEWED.value else "annotate")
+    core.unclean = False
+    return to_annotation(row, name)
+
+
+def withdraw(core: Core, name: str) -> Annotation | None:
+    """Take the newest closed revision back; see `store.Study.withdraw`."""
+    with core.db.write() as session:
+        case = case_of(session, name)
+        live = live_of(session, case.id)
+        if live is None or live.closing == Closing.DRAFT.value:
+            return None
+        live.withdrawn = now()
+        session.add(
+            AnnotationTable(
+                case_id=case.id,
+                revision=_next_revision(core, case),
+                # The files are immutable, so the draft may be the very file that was closed.
+                path=live.drawn or live.path,
+                closing=Closing.DRAFT.value,
+                origin=live.origin,
+                author=live.author,
+                created=live.withdrawn,
+                seconds=0.0,
+                voxels_changed=0,
+                prediction_id=live.prediction_id,
+                touched=live.touched,
+                class_voxels=live.class_voxels,
+            )
+        )
+        return to_annotation(live, name)
+
+
+def revisions(core: Core, name: str, *, withdrawn: bool) -> list[Annotation]:
+    """All revisions of a case, oldest first; those taken back only if asked for."""
+    with core.db.read() as session:
+        case = case_of(session, name)
+        query = select(AnnotationTable).where(AnnotationTable.case_id == case.id).order_by(AnnotationTable.revision)
+        if not withdrawn:
+            query = query.where(AnnotationTable.withdrawn.is_(None))
+        return [to_annotation(row, name) for row in session.scalars(query)]
+
+
+def is_closed(row: AnnotationTable | None) -> bool:
+    """Whether a revision puts its case into the labelled pool."""
+    return row is not None and row.closing != Closing.DRAFT.value

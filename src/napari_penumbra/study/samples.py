@@ -1,0 +1,88 @@
+"""The sample study: simulated strokes, a few labelled, the truth of the others kept apart for measuring."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from napari_penumbra.domain.errors import DiskError, UsageError
+from napari_penumbra.domain.labels import PALETTE, LabelClass, LabelScheme
+from napari_penumbra.imaging.nifti import write_nifti
+from napari_penumbra.imaging.phantom import LABELS, MODALITIES, PhantomCase, make_case
+from napari_penumbra.study.store import Study
+
+REFERENCE = "reference"
+"""Folder inside a sample study with the true labels of every case; training never sees it."""
+
+
+def make_sample_study(
+    root: Path,
+    cases: int = 24,
+    labelled: int = 4,
+    seed: int = 2026,
+    *,
+    modalities: Sequence[str] = MODALITIES,
+) -> Path:
+    """Make a study of simulated strokes, marked as simulated.
+
+    The first ``labelled`` cases come with complete labels; the true labels of all lie in ``reference/`` inside the
+    study, for ``penumbra evaluate``. The same numbers give the same study.
+
+    Parameters
+    ----------
+    root
+        A new or empty folder.
+    cases, labelled
+        How many, and how many of them with labels.
+    seed
+        Case n is drawn from ``seed + n``.
+    modalities
+        Which of the simulated modalities to keep; fewer make a smaller study.
+
+    Returns
+    -------
+    Path
+        The study's folder.
+
+    Raises
+    ------
+    UsageError
+        Numbers that make no sense, an unknown modality, or a folder that is not empty.
+    DiskError
+        The study could not be written.
+    """
+    if cases < 1 or not 0 <= labelled <= cases or seed < 0:
+        raise UsageError(
+            f"A sample study of {cases} cases with {labelled} labelled ones cannot be made.",
+            "Ask for at least one case, and not for more labelled ones than there are.",
+        )
+    strange = [m for m in modalities if m not in MODALITIES]
+    if strange:
+        raise UsageError(f'No "{strange[0]}" is simulated.', f"Choose among {', '.join(MODALITIES)}.")
+    scheme = LabelScheme(tuple(LabelClass(v, LABELS[v], PALETTE[n]) for n, v in enumerate(sorted(LABELS))))
+    with Study.create(root, "Stroke cohort (simulated)", modalities, scheme, simulated=True) as study:
+        reference = study.root / REFERENCE
+        try:
+            reference.mkdir()
+            for n in range(cases):
+                name = f"stroke-{n + 1:03d}"
+                _add(study, name, make_case(seed + n), reference / f"{name}.nii.gz", with_label=n < labelled)
+        except OSError as error:
+            raise DiskError(
+                f"The sample study could not be written to {study.root}.", "Make room on the disk.", repr(error)
+            ) from error
+        return study.root
+
+
+def _add(study: Study, name: str, case: PhantomCase, truth: Path, *, with_label: bool) -> None:
+    write_nifti(truth, case.labels, case.grid, np.uint8)
+    # Through files and the very door that real scans take, so that the sample proves that door, too.
+    with tempfile.TemporaryDirectory(prefix="penumbra-sample-") as folder:
+        images = {}
+        for modality in study.modalities:
+            images[modality] = Path(folder) / f"{modality}.nii"
+            write_nifti(images[modality], case.images[modality], case.grid, np.float32)
+        study.add_case(name, images, truth if with_label else None, author="simulation")

@@ -1,0 +1,165 @@
+"""The tables of a study. A change here needs a new file in ``migrations/versions`` and a higher `SCHEMA`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+SCHEMA = 1
+"""Number of the newest migration (its revision is this number with four digits)."""
+
+
+class UtcDateTime(TypeDecorator[dt.datetime]):
+    """An aware time, kept as UTC without its zone because SQLite has none."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """Turn into naive UTC for the database."""
+        return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """Give the zone back."""
+        return None if value is None else value.replace(tzinfo=dt.UTC)
+
+
+def now() -> dt.datetime:
+    """The current time, aware."""
+    return dt.datetime.now(dt.UTC)
+
+
+class Base(DeclarativeBase):
+    """What all tables share."""
+
+
+class CaseTable(Base):
+    """A case. Its state is derived from annotations, predictions and decisions, and never stored."""
+
+    __tablename__ = "study_case"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    slug: Mapped[str] = mapped_column(String(100), unique=True)
+    role: Mapped[str] = mapped_column(String(20))
+    grid: Mapped[dict[str, Any]] = mapped_column(JSON)
+    source_grid: Mapped[dict[str, Any]] = mapped_column(JSON)
+    content_key: Mapped[str] = mapped_column(String(64))
+    thumbnail: Mapped[str | None] = mapped_column(String(400))
+    added: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+
+
+class ImageTable(Base):
+    """One modality of a case, on the case's canonical grid."""
+
+    __tablename__ = "image"
+    __table_args__ = (UniqueConstraint("case_id", "modality", name="uq_image_case_modality"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("study_case.id"), index=True)
+    modality: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(String(400))
+    resampled_mm: Mapped[float]
+
+
+class AnnotationTable(Base):
+    """One immutable revision.
+
+    ``path`` is what the reader stands for. ``drawn`` is what was on the screen where that differs: before a partial
+    closing turned untouched slices into unknown. ``touched`` lists the slices the reader has worked on so far.
+    ``class_voxels`` counts voxels per label value (keys are text, as JSON wants).
+    """
+
+    __tablename__ = "annotation"
+    __table_args__ = (UniqueConstraint("case_id", "revision", name="uq_annotation_case_revision"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("study_case.id"), index=True)
+    revision: Mapped[int]
+    path: Mapped[str] = mapped_column(String(400))
+    drawn: Mapped[str | None] = mapped_column(String(400))
+    closing: Mapped[str] = mapped_column(String(20))
+    origin: Mapped[str] = mapped_column(String(20))
+    author: Mapped[str] = mapped_column(String(200))
+    created: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    seconds: Mapped[float]
+    voxels_changed: Mapped[int]
+    prediction_id: Mapped[int | None] = mapped_column(ForeignKey("prediction.id"))
+    withdrawn: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    touched: Mapped[list[int]] = mapped_column(JSON)
+    class_voxels: Mapped[dict[str, int]] = mapped_column(JSON)
+
+
+class PredictionTable(Base):
+    """What a checkpoint said of a case.
+
+    ``mean_confidence`` is taken over the predicted foreground, None where nothing was predicted. ``stamp`` is the
+    sidecar's modification time in ns: a sidecar that has not changed is not read twice.
+    """
+
+    __tablename__ = "prediction"
+    __table_args__ = (UniqueConstraint("case_id", "run", name="uq_prediction_case_run"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("study_case.id"), index=True)
+    run: Mapped[str] = mapped_column(String(120))
+    labels: Mapped[str] = mapped_column(String(400))
+    confidence: Mapped[str] = mapped_column(String(400))
+    created: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    mean_confidence: Mapped[float | None]
+    stamp: Mapped[str] = mapped_column(String(40))
+
+
+class DecisionTable(Base):
+    """A verdict on a region; ``box`` is ((z0, y0, x0), (z1, y1, x1)). Undone ones stay, with the time."""
+
+    __tablename__ = "decision"
+    __table_args__ = (Index("ix_decision_case_prediction", "case_id", "prediction_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("study_case.id"))
+    prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
+    box: Mapped[list[list[int]]] = mapped_column(JSON)
+    verdict: Mapped[str] = mapped_column(String(20))
+    voxels: Mapped[int]
+    author: Mapped[str] = mapped_column(String(200))
+    created: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    undone: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+
+
+class EffortTable(Base):
+    """Active seconds that a reader spent on a case, in pieces as they were booked."""
+
+    __tablename__ = "effort"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("study_case.id"), index=True)
+    seconds: Mapped[float]
+    activity: Mapped[str] = mapped_column(String(40))
+    created: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+
+
+class RunTable(Base):
+    """A training or prediction. Its state comes from its folder, not from here."""
+
+    __tablename__ = "run"
+
+    id: Mapped[str] = mapped_column(String(120), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    method: Mapped[str] = mapped_column(String(120))
+    preset: Mapped[str] = mapped_column(String(120))
+    created: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+
+
+class ChampionTable(Base):
+    """Every run that became champion, in order; the last row is the present one."""
+
+    __tablename__ = "champion"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("run.id"))
+    since: Mapped[dt.datetime] = mapped_column(UtcDateTime)

@@ -1,0 +1,401 @@
+"""`Study`: the one object that reads and writes a study's folder. The work is done in the modules beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy.typing as npt
+
+from napari_penumbra.domain.case import (
+    Annotation,
+    CaseRow,
+    Closing,
+    Decision,
+    OpenCase,
+    Origin,
+    PoolCounts,
+    Prediction,
+    Role,
+    Verdict,
+)
+from napari_penumbra.domain.errors import PenumbraError
+from napari_penumbra.domain.grid import Grid
+from napari_penumbra.domain.labels import LabelScheme
+from napari_penumbra.domain.regions import Box
+from napari_penumbra.domain.spec import SpecCase
+from napari_penumbra.study import adding, effort, opening, pool, predictions, queries, reading, revisions
+from napari_penumbra.study.core import Core, case_of
+from napari_penumbra.study.importers.folder import FolderPlan, plan_folder
+from napari_penumbra.study.journal import Journal
+from napari_penumbra.study.layout import Layout
+from napari_penumbra.study.lock import WriterLock, read_owner
+from napari_penumbra.study.runs import Runs
+
+
+class Study(Runs):
+    """An open study. Make one with `create` or `open`; close it, or use it in a ``with`` block.
+
+    All methods raise `StudyError` when the database is damaged or in use, `DiskError` when a file cannot be written,
+    `StudyLockedError` when something is to be written and the study was opened for reading only, and `UsageError` for
+    a case that does not exist.
+
+    Attributes
+    ----------
+    layout
+        Every path.
+    """
+
+    def __init__(self, core: Core, lock: WriterLock | None) -> None:
+        self._core = core
+        self._lock = lock
+        self._journals: dict[str, Journal] = {}
+        self._refused: set[tuple[str, str]] = set()
+        self.layout: Layout = core.layout
+
+    # ------------------------------------------------------------------ open and close
+
+    @classmethod
+    def create(
+        cls, root: Path, name: str, modalities: Sequence[str], labels: LabelScheme, *, simulated: bool = False
+    ) -> Study:
+        """Make a study in an empty or missing folder and open it for writing.
+
+        Raises
+        ------
+        UsageError
+            The folder holds something, or a name cannot be used.
+        """
+        return cls(*opening.create(Path(root), name, modalities, labels, simulated=simulated))
+
+    @classmethod
+    def open(cls, root: Path, *, write: bool = True) -> Study:
+        """Open a study; upgrades an older one (after a copy) and puts right what a crash left behind.
+
+        Raises
+        ------
+        StudyLockedError
+            Another window writes to it; the message names who. Reading with ``write=False`` is still possible.
+        StudyTooNewError
+            A newer version of the program wrote it.
+        StudyError
+            There is no study, or it is damaged.
+        """
+        return cls(*opening.open_study(Path(root), write=write))
+
+    def close(self) -> None:
+        """Let go of the study; calling it twice does no harm."""
+        self._core.db.close()
+        if self._lock is not None:
+            self._lock.release(clean=not self._core.unclean)
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def root(self) -> Path:
+        """The study's folder, absolute."""
+        return self.layout.root
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+        return self._core.manifest.name
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """All modalities; the first that a case has gives its grid."""
+        return self._core.manifest.modalities
+
+    @property
+    def labels(self) -> LabelScheme:
+        """The classes."""
+        return self._core.manifest.labels
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its cases are simulated."""
+        return self._core.manifest.simulated
+
+    @property
+    def readonly(self) -> bool:
+        """Whether it was opened for reading only."""
+        return self._lock is None
+
+    @property
+    def notices(self) -> list[str]:
+        """Sentences about what opening found and put right, and about predictions that were left out."""
+        return self._core.notices
+
+    def owner(self) -> str | None:
+        """Name who writes to the study ("user on host (process n) since …"); None when nobody does."""
+        who = read_owner(self.layout.owner)
+        return None if who is None or who.gone else str(who)
+
+    # ------------------------------------------------------------------ cases
+
+    def add_case(
+        self,
+        name: str,
+        images: Mapping[str, Path],
+        label: Path | None = None,
+        *,
+        resample_label: bool = False,
+        label_closing: Closing = Closing.COMPLETE,
+        author: str = "",
+    ) -> list[str]:
+        """Take a case in: all of it, or nothing when anything is wrong.
+
+        Parameters
+        ----------
+        images
+            Modality to file. The first modality in the study's order gives the grid; the others are resampled onto it
+            where they differ. Missing ones are allowed while there is one.
+        label
+            A mask on the reference grid.
+        resample_label
+            Bring a mask of another grid onto the case's (nearest) instead of refusing it.
+        label_closing
+            How to understand the mask: complete, partial (slices without paint are unknown), or a draft.
+        author
+            Who stands for the mask.
+
+        Returns
+        -------
+        list of str
+            What the reader should know, in words.
+
+        Raises
+        ------
+        UsageError
+            A name that is taken or cannot be used, or no image.
+        ImageError, LabelError
+            A file cannot be read, or its label values are not the study's.
+        GeometryError
+            The mask lies on another grid, or two files share no space at all.
+        """
+        new = adding.NewCase(name, images, label, resample_label, label_closing, author)
+        return adding.add_case(self._core, new)
+
+    def plan_folder(self, images: Path, labels: Path | None = None) -> FolderPlan:
+        """Say what `add_folder` would add and leave out; changes nothing."""
+        return plan_folder(Path(images), None if labels is None else Path(labels), self.modalities)
+
+    def add_folder(self, images: Path, labels: Path | None = None) -> Iterator[tuple[str, list[str] | PenumbraError]]:
+        """Add every case of a folder, one at a time; one that cannot be added does not stop the rest.
+
+        Parameters
+        ----------
+        images
+            Files named by case (one modality), ``<case>_<MODALITY>.*``, or a folder per case with ``<MODALITY>.*``.
+        labels
+            Folder with ``<case>.*``, ``<case>_label.*`` and the like.
+
+        Yields
+        ------
+        tuple
+            Name of the case, and its warnings or why it was not added.
+        """
+        for case in self.plan_folder(images, labels).cases:
+            try:
+                yield case.name, self.add_case(case.name, case.images, case.label)
+            except PenumbraError as error:
+                yield case.name, error
+
+    def cases(self, order: str = "file") -> list[CaseRow]:
+        """All cases, one query whatever their number. ``thumbnail`` is absolute; orders are `queries.ORDERS`."""
+        return queries.ordered(self._core, order)
+
+    def case(self, name: str) -> CaseRow:
+        """Look at one case."""
+        return queries.facts(self._core, name)[0].row
+
+    def order(self, kind: str = "file") -> list[str]:
+        """Names of all cases in one of `queries.ORDERS`; finished ones last in ``auto`` and ``random``."""
+        return [row.name for row in self.cases(kind)]
+
+    def counts(self) -> PoolCounts:
+        """How many cases can teach what."""
+        return queries.counts(self._core)
+
+    def grid(self, name: str) -> Grid:
+        """Canonical grid of a case, on which all its files in the study lie."""
+        with self._core.db.read() as session:
+            return Grid.from_json(case_of(session, name).grid)
+
+    def source_grid(self, name: str) -> Grid:
+        """Grid of the file that the case's reference image came from; exports lie on it."""
+        with self._core.db.read() as session:
+            return Grid.from_json(case_of(session, name).source_grid)
+
+    def read(self, name: str) -> OpenCase:
+        """Read everything the canvas needs, unsaved strokes of a killed program painted again.
+
+        The labels are those of the newest annotation; without one, of the newest prediction; else nothing is painted.
+
+        Raises
+        ------
+        ImageError
+            A file is missing or damaged.
+        """
+        opened, base = reading.read(self._core, name)
+        if not self.readonly:
+            self._journal(name, base)
+        return opened
+
+    def journal(self, name: str) -> Journal:
+        """Where the strokes on a case go until they are saved."""
+        found = self._journals.get(name)
+        return found if found is not None else self._journal(name, reading.base_of(self._core, name))
+
+    def _journal(self, name: str, base: str) -> Journal:
+        with self._core.db.read() as session:
+            folder = self.layout.journal(case_of(session, name).slug)
+        journal = self._journals[name] = Journal(folder, base)
+        return journal
+
+    # ------------------------------------------------------------------ annotations
+
+    def save(
+        self,
+        name: str,
+        labels: npt.NDArray[Any],
+        closing: Closing,
+        origin: Origin,
+        author: str,
+        seconds: float,
+        prediction_id: int | None = None,
+        touched_slices: Collection[int] | None = None,
+    ) -> Annotation | None:
+        """Write what is on the screen as a new immutable revision, then clear the journal.
+
+        The file is whole on the disk before its row is written; strokes journalled while this runs are kept.
+
+        Parameters
+        ----------
+        labels
+            (z, y, x) on the case's grid.
+        closing
+            A draft never closes a case; it opens a closed one again only when voxels have changed.
+        origin
+            ``REVIEWED`` with ``prediction_id`` when it started from a prediction.
+        seconds
+            Active seconds since the last save, booked together with the revision (not when None is returned).
+        touched_slices
+            Indices along z that the reader worked on; remembered from save to save. With a partial closing the
+            background of all other slices becomes unknown (255); None then takes slices with paint for touched.
+
+        Returns
+        -------
+        Annotation or None
+            None when neither voxels nor closing have changed.
+
+        Raises
+        ------
+        LabelError
+            Values outside the scheme.
+        DiskError, StudyError
+            Nothing was saved: the revision before and the journal are as they were.
+        """
+        journal = self.journal(name)
+        mark = journal.mark()
+        new = revisions.NewRevision(labels, closing, origin, author, seconds, prediction_id, touched_slices)
+        saved = revisions.save(self._core, name, new)
+        # Also when nothing had changed: strokes that took each other back leave nothing to restore either.
+        if saved is not None or mark > 0:
+            journal.clear(mark, base=reading.base_of(self._core, name))
+        return saved
+
+    def withdraw(self, name: str) -> Annotation | None:
+        """Take the newest closed revision back: the case leaves the labelled pool and its voxels become a draft.
+
+        Returns
+        -------
+        Annotation or None
+            The revision that was taken back (its file stays), or None when the case was not closed.
+        """
+        return revisions.withdraw(self._core, name)
+
+    def annotations(self, name: str, *, withdrawn: bool = False) -> list[Annotation]:
+        """Revisions of a case, oldest first; those taken back only on request."""
+        return revisions.revisions(self._core, name, withdrawn=withdrawn)
+
+    def add_seconds(self, name: str, seconds: float, activity: str) -> None:
+        """Book active reader seconds that no saved revision accounts for."""
+        effort.add_seconds(self._core, name, seconds, activity)
+
+    def class_counts(self) -> dict[str, dict[int, int]]:
+        """Voxels per label value of every labelled training case, from the database alone."""
+        return pool.class_counts(self._core)
+
+    # ------------------------------------------------------------------ predictions and decisions
+
+    def register_predictions(self, names: Collection[str] | None = None) -> list[Prediction]:
+        """Take over what workers have predicted since the last call.
+
+        A sidecar is believed only when its files lie in the case's own folder and can be read whole; otherwise a
+        sentence goes to `notices`.
+
+        Parameters
+        ----------
+        names
+            Look only at these cases; all by default.
+        """
+        return predictions.register(self._core, self._refused, names)
+
+    def prediction(self, name: str) -> Prediction | None:
+        """Newest prediction of a case."""
+        return predictions.newest(self._core, name)
+
+    def predictions(self, name: str) -> list[Prediction]:
+        """All predictions of a case, oldest first."""
+        return predictions.predictions(self._core, name)
+
+    def decide(
+        self, name: str, prediction_id: int, box: Box, verdict: Verdict, voxels: int, author: str = ""
+    ) -> Decision:
+        """Record a verdict on a region; a new one on the same box replaces the old, which stays in the history."""
+        return predictions.decide(self._core, name, prediction_id, box, verdict, voxels, author)
+
+    def undo_decision(self, decision_id: int) -> None:
+        """Take a verdict back; it stays in the history."""
+        predictions.undo_decision(self._core, decision_id)
+
+    def decisions(self, name: str, prediction_id: int | None = None) -> list[Decision]:
+        """Verdicts that stand on a prediction (the newest by default), oldest first."""
+        return predictions.decisions(self._core, name, prediction_id)
+
+    # ------------------------------------------------------------------ what may be learnt from
+
+    def pool(self, only: Collection[str] | None = None) -> tuple[SpecCase, ...]:
+        """Cases for a `RunSpec` with the roles ``labelled``, ``unlabelled`` and ``validation``.
+
+        A frozen validation case whose label was taken back is left out: it can measure nothing and must not teach.
+        """
+        return pool.pool(self._core, only)
+
+    def freeze_validation(self, seed: int = 0, count: int | None = None) -> list[str]:
+        """Freeze cases for validation, once: they never train again.
+
+        Parameters
+        ----------
+        count
+            How many of the completely labelled cases; by default a fifth (at least one) from four on, none below.
+
+        Returns
+        -------
+        list of str
+            The frozen cases, also when they were frozen before.
+        """
+        return pool.freeze_validation(self._core, seed, count)
+
+    def set_role(self, name: str, role: Role) -> None:
+        """Change what a case may be used for."""
+        pool.set_role(self._core, name, role)

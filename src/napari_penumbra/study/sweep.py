@@ -1,0 +1,109 @@
+"""After a crash: look for files that no row names, put them where nothing is lost, and say so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import select
+
+from napari_penumbra.domain.errors import DiskError
+from napari_penumbra.imaging.atomic import is_temporary
+from napari_penumbra.study.core import Core
+from napari_penumbra.study.schema import AnnotationTable, CaseTable
+
+
+def sweep(core: Core, *, thorough: bool) -> list[str]:
+    """Put right what a killed program left behind.
+
+    Parameters
+    ----------
+    thorough
+        Look into every case's folder, too. Needed only when the last writer did not close the study; a study of
+        2,000 cases on a network drive would otherwise open slowly for nothing.
+
+    Returns
+    -------
+    list of str
+        A sentence for the reader about everything that was found.
+
+    Raises
+    ------
+    DiskError
+        Something could not be moved.
+    """
+    with core.db.read() as session:
+        cases = {case.slug: case for case in session.scalars(select(CaseTable))}
+        rows = list(session.scalars(select(AnnotationTable))) if thorough else []
+    try:
+        notices = list(_folders(core, set(cases)))
+        if thorough:
+            files: dict[int, set[str]] = {}
+            for row in rows:
+                files.setdefault(row.case_id, set()).update({row.path, row.drawn or row.path})
+            for slug, case in cases.items():
+                notices += _annotations(core, slug, case.name, files.get(case.id, set()))
+        for folder in (core.layout.root, core.layout.backups):
+            _remove_temporary(folder)
+    except OSError as error:
+        raise DiskError(
+            f"Files left behind by a crash in {core.layout.root} could not be put in order.",
+            "Check that you may write there and that there is room; nothing was deleted.",
+            details=repr(error),
+        ) from error
+    return notices
+
+
+def _folders(core: Core, known: set[str]) -> Iterator[str]:
+    """Case folders that the database does not know."""
+    with os.scandir(core.layout.cases) as entries:
+        strange = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name not in known)
+    for name in strange:
+        path = core.layout.cases / name
+        if name.startswith(".adding-"):
+            shutil.rmtree(path)  # half-made copies of files that lie elsewhere
+            continue
+        target = _free(core.layout.orphans / name)
+        target.parent.mkdir(exist_ok=True)
+        os.replace(path, target)
+        yield (
+            f"The folder {name} belonged to no case (the program ended while it was being added); "
+            f"it was kept in {core.layout.relative(target)}."
+        )
+
+
+def _annotations(core: Core, slug: str, name: str, known: set[str]) -> Iterator[str]:
+    folder = core.layout.annotations(slug)
+    _remove_temporary(folder)
+    present = {core.layout.relative(p): p for p in folder.iterdir() if p.is_file()} if folder.is_dir() else {}
+    for relative, path in sorted(present.items()):
+        if relative in known:
+            continue
+        target = _free(core.layout.case_orphans(slug) / path.name)
+        target.parent.mkdir(exist_ok=True)
+        os.replace(path, target)
+        yield (
+            f"{name}: {path.name} was written but not entered before the program ended; "
+            f"it was kept in {core.layout.relative(target)}."
+        )
+    for relative in sorted(known - present.keys()):
+        yield f"{name}: the annotation {Path(relative).name} is entered but its file is gone; restore it from a backup."
+
+
+def _remove_temporary(folder: Path) -> None:
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if is_temporary(path) and path.is_file():
+                path.unlink()
+
+
+def _free(path: Path) -> Path:
+    """Return the path, or one like it that does not exist: nothing kept is ever written over."""
+    stem, dot, end = path.name.partition(".")
+    n, free = 2, path
+    while free.exists():
+        free = path.with_name(f"{stem}-{n}{dot}{end}")
+        n += 1
+    return free

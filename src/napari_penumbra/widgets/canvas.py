@@ -1,0 +1,124 @@
+"""What the pages ask of the picture. The plugin implements it with napari; tests with a plain array."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from psygnal import SignalInstance
+
+from napari_penumbra.domain.case import OpenCase
+from napari_penumbra.domain.labels import LabelArray
+from napari_penumbra.domain.regions import Box, Region
+
+Tool = Literal["paint", "erase", "fill", "pick", "pan"]
+
+TOOLS: tuple[Tool, ...] = ("paint", "erase", "fill", "pick", "pan")
+
+
+class Canvas(Protocol):
+    """The picture of one case and the labels painted into it.
+
+    All calls are made from the GUI thread and return within 100 ms (`show` within a second). Arrays are (z, y, x).
+    When no case is shown, setters do nothing, `labels` raises `UsageError`, `seconds` is 0 and `dirty` is False.
+
+    Signals
+    -------
+    stroke : (box, after)
+        Voxels changed, by whatever means (a brush, fill, undo, redo, `set_labels`): the box that holds the change,
+        ((z0, y0, x0), (z1, y1, x1)) end exclusive, and a uint8 copy of the labels inside it after the change.
+        The implementation journals it (``session.stroke``); pages only listen.
+    dirty_changed : (bool)
+        Whether there is something to save has changed.
+    case_changed : (str | None)
+        Another case is shown, or none.
+    modality_changed : (str)
+        Another modality has come to the front (by Tab, the strip or the layer list).
+    class_changed : (int)
+        Another label value is painted with (by key, by the picker, or in napari's own controls).
+    tool_changed : (str)
+        Another tool of `TOOLS` is active.
+    """
+
+    stroke: SignalInstance
+    dirty_changed: SignalInstance
+    case_changed: SignalInstance
+    modality_changed: SignalInstance
+    class_changed: SignalInstance
+    tool_changed: SignalInstance
+
+    @property
+    def case(self) -> str | None:
+        """Name of the shown case."""
+
+    @property
+    def modality(self) -> str | None:
+        """Name of the modality in front."""
+
+    def show(self, case: OpenCase) -> None:
+        """Show a case: one image layer per modality, one labels layer with its own undo, prediction and confidence.
+
+        Only layers that the canvas made before are removed. The confidence starts hidden. `labels` equals
+        ``case.labels`` afterwards, and `dirty` is True exactly when ``case.restored`` strokes came from the journal.
+        """
+
+    def clear(self) -> None:
+        """Remove everything `show` added."""
+
+    def labels(self) -> LabelArray:
+        """Current voxels of the labels layer: the live array, (z, y, x) uint8, not to be written to."""
+
+    def set_labels(self, box: Box, values: npt.NDArray[np.uint8]) -> None:
+        """Write ``values`` (of the box's shape) into the labels; journalled, emits `stroke`, sets `dirty`."""
+
+    def undo(self) -> None:
+        """Take the last stroke back."""
+
+    def redo(self) -> None:
+        """Do the stroke again that was taken back last."""
+
+    def seconds(self) -> float:
+        """Active reader seconds since `show` or `mark_saved`, pauses over 20 s dropped."""
+
+    def touched_slices(self) -> set[int]:
+        """Indices (z) of the slices that were changed since `show`."""
+
+    def dirty(self) -> bool:
+        """Whether the labels differ from what was shown or last saved."""
+
+    def mark_saved(self) -> None:
+        """The labels are on disk: not dirty any more, `seconds` starts from 0. `touched_slices` stays."""
+
+    def show_prediction(self, visible: bool) -> None:
+        """Show or hide the prediction's outline."""
+
+    def show_confidence(self, visible: bool) -> None:
+        """Show or hide the confidence overlay."""
+
+    def set_confidence_threshold(self, value: float) -> None:
+        """Mark what the model is less sure of than ``value`` (0 to 1)."""
+
+    def go_to(self, region: Region) -> None:
+        """Move the slice and the camera to a region and mark its outline."""
+
+    def select_class(self, value: int) -> None:
+        """Paint with this label value (255 is unknown)."""
+
+    def select_tool(self, name: Tool) -> None:
+        """Take up a tool."""
+
+    def set_brush(self, mm: float, three_d: bool) -> None:
+        """Diameter of the brush in mm, and whether it paints a ball or a disc on the slice."""
+
+    def show_modality(self, name: str) -> None:
+        """Bring a modality to the front."""
+
+    def flip_modality(self, step: int = 1) -> None:
+        """Bring the next (or previous) modality to the front."""
+
+    def contrast(self) -> tuple[float, float, float, float] | None:
+        """Of the modality in front: lowest and highest intensity, then the lower and upper window edge."""
+
+    def set_contrast(self, low: float, high: float) -> None:
+        """Set the window edges of the modality in front."""

@@ -1,0 +1,100 @@
+"""The weak regions of the shown prediction, the most rewarding first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
+
+from napari_penumbra.domain.case import Verdict
+from napari_penumbra.domain.labels import LabelScheme
+from napari_penumbra.domain.regions import Region
+from napari_penumbra.widgets.class_list import ml_words
+from napari_penumbra.widgets.colors import muted, swatch
+
+# Mark and word, so that the mark's shape is never alone.
+WORDS = {
+    Verdict.ACCEPT: "✓ accepted",
+    Verdict.REJECT: "✗ rejected",
+    Verdict.FIXED: "✎ fixed",
+    Verdict.UNKNOWN: "? unknown",
+}
+
+
+class RegionList(QTreeWidget):
+    """One row per region: class, ml, confidence, why or the verdict.
+
+    Signals
+    -------
+    picked : (int)
+        Go to this region.
+    """
+
+    picked = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("region_list")
+        self.setAccessibleName("Weak regions")
+        self.setRootIsDecorated(False)
+        self.setUniformRowHeights(True)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHeaderLabels(["Region", "ml", "Conf.", "Why"])
+        header = self.header()
+        header.setStretchLastSection(True)
+        for column in (0, 1, 2):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.setMinimumHeight(6 * self.fontMetrics().lineSpacing())
+        self.itemSelectionChanged.connect(self._on_selection)
+
+    def set_regions(self, regions: Sequence[Region], scheme: LabelScheme) -> None:
+        """List regions; the selection is gone."""
+        self.blockSignals(True)
+        self.clear()
+        line = self.palette().windowText().color()
+        for n, region in enumerate(regions):
+            item = QTreeWidgetItem(["", ml_words(region.ml), f"{region.confidence * 100:.0f} %", ""])
+            known = region.value in scheme.values
+            name = scheme.by_value(region.value).name if known else "background"
+            item.setText(0, f"{n + 1} {name}")
+            color = scheme.by_value(region.value).color if known else "transparent"
+            item.setIcon(0, swatch(color, self.fontMetrics().height(), line))
+            for column in (1, 2):
+                item.setTextAlignment(column, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+            self.addTopLevelItem(item)
+            self._show(item, region)
+        self.blockSignals(False)
+
+    def update_region(self, n: int, region: Region) -> None:
+        """Show a region's new verdict."""
+        item = self.topLevelItem(n)
+        if item is not None:
+            self._show(item, region)
+
+    def select(self, n: int | None) -> None:
+        """Select a region without saying so."""
+        self.blockSignals(True)
+        self.setCurrentItem(None if n is None else self.topLevelItem(n))
+        if n is None:
+            self.clearSelection()
+        else:
+            self.scrollToItem(self.topLevelItem(n))
+        self.blockSignals(False)
+        self.viewport().update()
+
+    def _show(self, item: QTreeWidgetItem, region: Region) -> None:
+        decided = region.verdict is not None
+        text = WORDS[region.verdict] if region.verdict is not None else region.why
+        item.setText(3, text)
+        tip = f"{region.why}\n{text}" if decided else region.why
+        ink = muted(self.palette()) if decided else self.palette().text().color()
+        for column in range(4):
+            item.setToolTip(column, tip)
+            item.setForeground(column, ink)
+
+    def _on_selection(self) -> None:
+        items = self.selectedItems()
+        if items:
+            self.picked.emit(self.indexOfTopLevelItem(items[0]))

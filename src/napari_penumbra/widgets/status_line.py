@@ -1,0 +1,96 @@
+"""What the background is doing, on every page, and the button that stops it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from napari_penumbra.domain.errors import PenumbraError
+from napari_penumbra.widgets.buttons import ActionButton
+
+
+class StatusLine(QFrame):
+    """One or two lines of words; a click opens the log.
+
+    Signals
+    -------
+    clicked
+        The reader wants to know more.
+    stopped
+        The reader wants what runs to end.
+    """
+
+    clicked = Signal()
+    stopped = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("status_line")
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.words = QElidingLabel(objectName="status_words")
+        self.words.setWordWrap(True)
+        self.words.setElideMode(Qt.TextElideMode.ElideRight)
+        self.words.setTextFormat(Qt.TextFormat.PlainText)
+        self.words.setMaximumHeight(3 * self.fontMetrics().lineSpacing() + 4)
+        self.words.setMinimumHeight(2 * self.fontMetrics().lineSpacing() + 4)
+        self.stop = ActionButton("Stop", "Ends at the next step and keeps what was learnt.", name="status_stop")
+        self.progress = QProgressBar(objectName="status_progress", textVisible=False)
+        self.progress.setMaximumHeight(max(4, self.fontMetrics().height() // 3))
+        row = QHBoxLayout()
+        row.addWidget(self.words, 1)
+        row.addWidget(self.stop)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 3, 6, 3)
+        layout.setSpacing(2)
+        layout.addLayout(row)
+        layout.addWidget(self.progress)
+        self.stop.clicked.connect(self.stopped)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self._status = ""
+        self._error = ""
+        self.show_status("Ready.", running=False)
+
+    def text(self) -> str:
+        """Return what it says, uncut."""
+        return str(self.words.text())
+
+    def show_status(self, words: str, *, running: bool) -> None:
+        """Say what is going on; an error that nobody has read yet stays in front."""
+        self._status = words or "Ready."
+        self.stop.setVisible(running)
+        if not running:
+            self.progress.hide()
+        self._show()
+
+    def show_progress(self, step: int, steps: int) -> None:
+        """Show how far a run is."""
+        self.progress.setVisible(steps > 0)
+        if steps > 0:
+            self.progress.setRange(0, steps)
+            self.progress.setValue(min(step, steps))
+
+    def show_error(self, error: PenumbraError) -> None:
+        """Keep an error in front until it is read (`acknowledge`)."""
+        self._error = error.message
+        self._show()
+
+    def acknowledge(self) -> None:
+        """The reader has seen the error."""
+        self._error = ""
+        self._show()
+
+    def _show(self) -> None:
+        text = f"⚠ {self._error} · {self._status}" if self._error else self._status
+        if text != self.text():
+            self.words.setText(text)
+            self.words.setAccessibleName(f"Status: {text}")
+        self.setToolTip(f"{text}\nA click opens the log.")
+
+    def mouseReleaseEvent(self, event: Any) -> None:
+        """Take a click anywhere on the line."""
+        super().mouseReleaseEvent(event)
+        if event.button() == Qt.MouseButton.LeftButton and self.rect().contains(event.pos()):
+            self.clicked.emit()

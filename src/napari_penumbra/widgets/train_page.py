@@ -1,0 +1,314 @@
+"""The Train page: which method, with what, for how long; what it will cost; how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QStackedLayout, QVBoxLayout, QWidget
+
+from napari_penumbra.domain.errors import PenumbraError, UsageError
+from napari_penumbra.domain.progress import Kind, Progress
+from napari_penumbra.jobs.methods_info import MethodInfo
+from napari_penumbra.session import Preflight, Session
+from napari_penumbra.widgets.annotate_page import scrolled
+from napari_penumbra.widgets.buttons import ActionButton
+from napari_penumbra.widgets.case_controller import CaseController
+from napari_penumbra.widgets.curves import Curves
+from napari_penumbra.widgets.empty_state import EmptyState
+from napari_penumbra.widgets.method_form import MethodForm, fold
+from napari_penumbra.widgets.preflight_box import PreflightBox
+from napari_penumbra.widgets.run_list import RunList
+from napari_penumbra.widgets.worker_thread import Task
+
+
+class TrainPage(QWidget):
+    """Starts, follows, stops and resumes trainings.
+
+    Signals
+    -------
+    wish : (str)
+        What the empty state's button asks for: ``study`` or ``next``.
+    """
+
+    wish = Signal(str)
+
+    def __init__(self, session: Session, cases: CaseController, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.cases = cases
+        self.messages = cases.messages
+        self._methods_task: Task | None = None
+        self._methods_error: PenumbraError | None = None
+        self._active: str | None = None
+        self._build()
+        self._soon = QTimer(self, singleShot=True, interval=200)
+        self._soon.timeout.connect(self.refresh)
+        session.study_changed.connect(self._on_study, thread="main")
+        session.case_changed.connect(self._refresh_soon, thread="main")
+        session.run_event.connect(self._on_event, thread="main")
+        session.status_changed.connect(self._on_status, thread="main")
+
+    def disconnect_all(self) -> None:
+        """Stop listening to the session."""
+        self.session.study_changed.disconnect(self._on_study)
+        self.session.case_changed.disconnect(self._refresh_soon)
+        self.session.run_event.disconnect(self._on_event)
+        self.session.status_changed.disconnect(self._on_status)
+        self.preflight.stop()
+
+    # ---------------------------------------------------------------- layout
+
+    def _build(self) -> None:
+        self.form = MethodForm()
+        self.preflight = PreflightBox(self.session)
+        self.start = ActionButton("Start training", "Learns in the background; you can go on painting.", name="start")
+        self.stop = ActionButton("Stop", "Ends at the next step and keeps what was learnt.", name="stop")
+        self.curves = Curves()
+        self.runs = RunList()
+        self.log = QPlainTextEdit(objectName="log", readOnly=True, accessibleName="Log of the run")
+        self.log.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.log.setMinimumHeight(10 * self.fontMetrics().lineSpacing())
+        self.empty = EmptyState("train_empty")
+        self._lay_out()
+        self.form.changed.connect(self._on_settings)
+        self.preflight.looked.connect(self._on_looked)
+        self.start.clicked.connect(self.start_training)
+        self.stop.clicked.connect(self.stop_run)
+        self.runs.selected.connect(self.show_run)
+        self.runs.resumed.connect(self._resume)
+        self.runs.crowned.connect(self._crown)
+        self.logs.toggled.connect(self._show_log)
+        self.empty.pressed.connect(self._on_wish)
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        body = QVBoxLayout(inner)
+        body.setContentsMargins(6, 6, 6, 6)
+        body.addWidget(self.form)
+        body.addWidget(self.preflight)
+        row = QHBoxLayout()
+        row.addWidget(self.start, 2)
+        row.addWidget(self.stop, 1)
+        body.addLayout(row)
+        body.addWidget(self.curves)
+        self.run_group = fold("Runs", self.runs, "runs")
+        self.run_group.expand(animate=False)
+        self.logs = fold("Log", self.log, "logs")
+        body.addWidget(self.run_group)
+        body.addWidget(self.logs)
+        body.addStretch(1)
+        self.scroll = scrolled(inner)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self.scroll)
+        self._stack.addWidget(self.empty)
+
+    # ---------------------------------------------------------------- methods
+
+    def showEvent(self, event: Any) -> None:
+        """Fetch the methods the first time; look ahead every time."""
+        super().showEvent(event)
+        if not self.form.infos:
+            self.fetch_methods()
+        self.refresh()
+        self._look_ahead()
+
+    def hideEvent(self, event: Any) -> None:
+        """Drop a measurement that nobody looks at."""
+        super().hideEvent(event)
+        self.preflight.stop()
+
+    def fetch_methods(self) -> None:
+        """Ask for the methods in another thread: the first answer takes seconds."""
+        if self._methods_task is not None:
+            return
+        self._methods_error = None
+        task = Task(self.session.methods, "asking which methods there are")
+        task.done.connect(self._on_methods)
+        task.failed.connect(self._on_no_methods)
+        self._methods_task = task.start()
+        self.refresh()
+
+    def _on_methods(self, infos: Sequence[MethodInfo]) -> None:
+        self._methods_task = None
+        self.form.set_methods(infos)
+        self.refresh()
+
+    def _on_no_methods(self, error: PenumbraError) -> None:
+        self._methods_task = None
+        self._methods_error = error
+        self.messages.show_error(error)
+        self.refresh()
+
+    def _on_settings(self) -> None:
+        self._allow()
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        if self.session.study is None or not self.isVisible():
+            return
+        try:
+            choice = self.form.choice()
+        except UsageError:
+            self.preflight.stop()
+            return
+        if choice is not None:
+            self.preflight.ask(choice.method, choice.preset, choice.config, choice.steps)
+
+    def _on_looked(self, _preflight: Preflight | None) -> None:
+        self._allow()
+
+    # ---------------------------------------------------------------- session → page
+
+    def _refresh_soon(self, _what: object = None) -> None:
+        if not self._soon.isActive():
+            self._soon.start()
+
+    def _on_status(self, _words: str) -> None:
+        """Words change four times a second while a run goes on; what can be done only when it starts or ends."""
+        active = self.session.active
+        if active != self._active:
+            self._active = active
+            self._refresh_soon()
+            self._look_ahead()
+
+    def _on_study(self) -> None:
+        self.curves.set_history([])
+        self.log.clear()
+        self.refresh()
+        self._look_ahead()
+
+    def refresh(self) -> None:
+        """Read the runs and what may be done anew, if anybody sees it."""
+        if not self.isVisible():
+            return
+        with self.messages.guard("reading the runs"):
+            self._say_empty()
+            busy = self.session.active is not None
+            why = "Another run is going on: wait for it or stop it." if busy else self._why_readonly()
+            self.runs.set_runs(self.session.runs(), why)
+            self._allow()
+
+    def _say_empty(self) -> None:
+        counts = self.session.counts()
+        runs = self.session.study is not None and bool(self.session.study.runs())
+        if self.session.study is None:
+            self.empty.say("No study open.", "Go to Study", "study", "Shows the Study page.")
+        elif not counts.cases:
+            self.empty.say("This study has no cases to learn from.", "Go to Study", "study", "Shows the Study page.")
+        elif not counts.labelled + counts.validation and not runs:
+            self.empty.say(
+                "Nothing to learn from yet: label two cases, then train.",
+                "Open next case",
+                "next",
+                "Opens the next case of the study's order.",
+            )
+        elif self._methods_error is not None:
+            self.empty.say(str(self._methods_error), "Try again", "methods", "Asks again which methods are installed.")
+        else:
+            self._stack.setCurrentWidget(self.scroll)
+            return
+        self._stack.setCurrentWidget(self.empty)
+
+    def _why_readonly(self) -> str:
+        return "This study is open read-only: another window writes to it." if self.session.readonly else ""
+
+    def _allow(self) -> None:
+        active = self.session.active
+        ahead = self.preflight.preflight
+        why = self._why_readonly()
+        if not why and active is not None:
+            why = "Another run is going on: wait for it or stop it."
+        if not why and not self.form.infos:
+            why = "Still asking which methods are installed."
+        if not why and ahead is not None and not ahead.can_start:
+            why = f"{ahead.problem} {ahead.remedy}".strip()
+        if not why:
+            try:
+                self.form.choice()
+            except UsageError as error:
+                why = str(error)
+        self.start.allow(why)
+        self.stop.allow("" if active is not None else "Nothing is running.")
+
+    def _on_event(self, run: str, event: Progress) -> None:
+        if self.runs.current() == run:
+            self.curves.add(event)
+            if self.logs.isExpanded():
+                self._show_log()
+        if event.kind is not Kind.STEP:
+            self._refresh_soon()
+
+    def show_run(self, run: str) -> None:
+        """Show the curves and the log of a run."""
+        with self.messages.guard("reading the run"):
+            self.curves.set_history(self.session.history(run))
+            self._show_log()
+
+    def _show_log(self, _open: object = None) -> None:
+        run = self.runs.current()
+        if run is None or not self.logs.isExpanded():
+            return
+        with self.messages.guard("reading the log"):
+            text = self.session.log(run) or "The run has printed nothing."
+            if text != self.log.toPlainText():
+                self.log.setPlainText(text)
+                bar = self.log.verticalScrollBar()
+                bar.setValue(bar.maximum())
+
+    def open_log(self) -> None:
+        """Unfold the log and bring it into view."""
+        if self.runs.current() is None:
+            return
+        if self.session.active is not None:
+            self.runs.select(self.session.active)
+        self.logs.expand(animate=False)
+        self._show_log()
+        QTimer.singleShot(0, lambda: self.scroll.ensureWidgetVisible(self.log))
+
+    # ---------------------------------------------------------------- page → session
+
+    def start_training(self) -> None:
+        """Save the shown case and start."""
+        self.preflight.stop()
+        with self.messages.guard("starting the training"):
+            choice = self.form.choice()
+            if choice is None:
+                return
+            self.cases.save_now()
+            run = self.session.train(
+                choice.method,
+                choice.preset,
+                steps=choice.steps,
+                config=choice.config,
+                reference=choice.reference,
+            )
+            self.refresh()
+            self.runs.select(run)
+        self._allow()
+
+    def stop_run(self) -> None:
+        """Ask what runs to end at the next step."""
+        with self.messages.guard("stopping"):
+            if self.session.active is not None:
+                self.session.stop(self.session.active)
+                self.stop.allow("It stops at the next step.")
+
+    def _resume(self, run: str) -> None:
+        with self.messages.guard("resuming"):
+            self.session.resume(run)
+            self.refresh()
+            self.runs.select(run)
+
+    def _crown(self, run: str) -> None:
+        with self.messages.guard("changing the model that predicts"):
+            if self.session.study is not None:
+                self.session.study.set_champion(run)
+            self.refresh()
+
+    def _on_wish(self, wish: str) -> None:
+        if wish == "methods":
+            self.fetch_methods()
+        else:
+            self.wish.emit(wish)

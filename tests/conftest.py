@@ -1,0 +1,31 @@
+"""What all tests share: one torch thread, no user cache touched, a display that must exist in CI."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_user_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep caches and settings of whoever runs the tests out of them, and the tests out of those."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        folder = home / name.lower()
+        folder.mkdir()
+        os.environ[name] = str(folder)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip window tests where there is no screen, but never silently in CI."""
+    if os.environ.get("DISPLAY") or os.name == "nt" or os.uname().sysname == "Darwin":
+        return
+    if os.environ.get("CI"):
+        return  # they will fail and say that no display was found
+    skip = pytest.mark.skip(reason="no display: install Xvfb (pytest-xvfb starts it) or run on a desktop")
+    for item in items:
+        if "gui" in item.keywords:
+            item.add_marker(skip)

@@ -1,0 +1,74 @@
+"""The list of methods is asked for once and remembered until something changes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from napari_penumbra.domain.errors import JobError, UsageError
+from napari_penumbra.jobs.methods_info import MethodInfo, find, method_infos
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-in interpreter is a shell script")
+
+ANSWER = [
+    {
+        "name": "mean-teacher",
+        "title": "Mean teacher",
+        "summary": "A student follows its own average.",
+        "paper": "Somebody 2018",
+        "uses_unlabelled": True,
+        "presets": {"laptop": {"steps": 500}, "paper": {}},
+        "schema": {"properties": {"steps": {"default": 3000}, "learning_rate": {"default": 0.001}}},
+        "a key of a newer worker": 1,
+    }
+]
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> str:
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/count\necho '{json.dumps(ANSWER)}'\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+def test_asked_once_then_remembered(python: str, tmp_path: Path) -> None:
+    first = method_infos(python)
+    assert method_infos(python) == first
+    assert (tmp_path / "count").read_text().count("asked") == 1
+    assert method_infos(python, refresh=True) == first
+    assert (tmp_path / "count").read_text().count("asked") == 2
+
+
+def test_a_damaged_cache_is_asked_anew(python: str, tmp_path: Path) -> None:
+    method_infos(python)
+    for file in (Path(os.environ["XDG_CACHE_HOME"]) / "napari-penumbra").glob("methods-*.json"):
+        file.write_text('[{"name": 3}')
+    assert method_infos(python)[0].name == "mean-teacher"
+
+
+def test_steps_parameters_and_refusals(python: str) -> None:
+    info = find(method_infos(python), "mean-teacher")
+    assert (info.steps("laptop"), info.steps("paper"), info.steps("paper", 7)) == (500, 3000, 7)
+    info.check("laptop", {"learning_rate": 0.1})
+    with pytest.raises(UsageError, match="no preset"):
+        info.check("tower", {})
+    with pytest.raises(UsageError, match="no parameter momentum"):
+        info.check("laptop", {"momentum": 1})
+    with pytest.raises(UsageError, match="mean-teacher"):
+        find([info], "col-net")
+
+
+def test_an_answer_of_another_kind_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "odd"
+    script.write_text("#!/bin/sh\necho '{}'\n")
+    script.chmod(0o755)
+    with pytest.raises(JobError, match="not understood"):
+        method_infos(str(script))
+
+
+def test_info_is_a_plain_value() -> None:
+    assert MethodInfo("a", "A", "", "", False, {}).parameters == {}

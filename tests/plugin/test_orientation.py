@@ -1,0 +1,189 @@
+"""The patient's right is on the screen's left, heads are up, and 3D is not a mirror image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from plugin_cases import SessionStub, a_region, open_case
+
+from napari_penumbra.domain.grid import Grid
+from napari_penumbra.plugin.compat import camera, canvas_overlays
+from napari_penumbra.plugin.geometry import growing_letters, placement
+from napari_penumbra.plugin.layer_bridge import LayerBridge
+from napari_penumbra.plugin.orientation import upright
+
+CUBE = Grid.of((40, 40, 40), np.diag([-1.0, -1.0, 1.0, 1.0]))
+TOWARDS = {"R": (2, 0), "L": (2, 39), "A": (1, 0), "P": (1, 39), "I": (0, 0), "S": (0, 39)}
+
+
+def block(letter: str) -> Any:
+    """A bright block at the end of the scan that faces a patient direction; none elsewhere."""
+    image = np.zeros(CUBE.array_shape, np.float32)
+    axis, end = TOWARDS[letter]
+    where = [slice(14, 26)] * 3
+    where[axis] = slice(0, 8) if end == 0 else slice(32, 40)
+    image[tuple(where)] = 100
+    return image
+
+
+def centre_of_light(viewer: Any) -> tuple[float, float]:
+    """Where the brightness is on the canvas: (right, up) from its middle, each in -1 to 1."""
+    overlays = canvas_overlays(viewer)
+    for overlay in overlays.values():
+        overlay.visible = False
+    shot = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(float).sum(axis=2)
+    shot[shot < shot.max() / 2] = 0
+    y, x = (np.average(np.arange(n), weights=shot.sum(axis=1 - a)) / n * 2 - 1 for a, n in enumerate(shot.shape))
+    return float(x), float(-y)
+
+
+def letter_at(side: tuple[float, float]) -> str:
+    x, y = side
+    return ("right" if x > 0 else "left") if abs(x) > abs(y) else ("top" if y > 0 else "bottom")
+
+
+@pytest.mark.parametrize(
+    ("order", "edges"),
+    [
+        ((0, 1, 2), {"left": "R", "right": "L", "top": "A", "bottom": "P"}),
+        ((1, 0, 2), {"left": "R", "right": "L", "top": "S", "bottom": "I"}),
+        ((2, 0, 1), {"left": "A", "right": "P", "top": "S", "bottom": "I"}),
+    ],
+)
+def test_phantom_is_drawn_where_the_letters_say(
+    shown_viewer: Any, session: SessionStub, order: tuple[int, ...], edges: dict[str, str]
+) -> None:
+    bridge = LayerBridge(shown_viewer, session)  # type: ignore[arg-type]
+    for edge, letter in list(edges.items())[::2]:
+        bridge.show(open_case(grid=CUBE, images={"CT": block(letter)}))
+        shown_viewer.dims.order = order
+        overlays = canvas_overlays(shown_viewer)
+        assert {e: overlays[f"penumbra_{e}"].text for e in edges} == edges
+        assert all(overlays[f"penumbra_{e}"].visible for e in edges)
+        assert letter_at(centre_of_light(shown_viewer)) == edge
+    bridge.close()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2)])
+def test_3d_is_not_mirrored(shown_viewer: Any, session: SessionStub, order: tuple[int, ...]) -> None:
+    """Turn the patient, and look for each end of the body where the camera says it must be drawn."""
+    bridge = LayerBridge(shown_viewer, session)  # type: ignore[arg-type]
+    view = camera(shown_viewer)
+    for letter in "RPS":
+        bridge.show(open_case(grid=CUBE, images={"CT": block(letter)}))
+        shown_viewer.dims.order = order
+        shown_viewer.dims.ndisplay = 3
+        shown_viewer.reset_view()
+        view.angles = (20, 35, 70)
+        x, y = centre_of_light(shown_viewer)
+        to_ras = np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]], float)  # from zyx growing S, P, L
+        position = np.empty(3)
+        axis, end = TOWARDS[letter]
+        position[:] = 0
+        position[axis] = 1 if end else -1
+        displayed = list(shown_viewer.dims.displayed)
+        ahead, up = np.zeros(3), np.zeros(3)
+        ahead[displayed] = view.view_direction
+        up[displayed] = view.up_direction
+        ahead, up, position = to_ras @ ahead, to_ras @ up, to_ras @ position
+        right = np.cross(ahead, up)  # in the patient's own, right-handed space
+        expected = np.array([position @ right, position @ up])
+        if np.abs(expected).max() > 0.3:
+            seen = np.array([x, y])
+            assert seen @ expected > 0.5 * np.linalg.norm(seen) * np.linalg.norm(expected)
+        shown_viewer.dims.ndisplay = 2
+    bridge.close()
+
+
+def test_letters_are_hidden_in_3d_and_gone_with_the_case(viewer: Any, bridge: LayerBridge) -> None:
+    before = camera(viewer).orientation
+    bridge.show(open_case())
+    viewer.dims.ndisplay = 3
+    assert not any(canvas_overlays(viewer)[f"penumbra_{e}"].visible for e in ("left", "right", "top", "bottom"))
+    viewer.dims.ndisplay = 2
+    assert canvas_overlays(viewer)["penumbra_left"].text == "R"
+    viewer.dims.order = (1, 0, 2)
+    bridge.clear()
+    assert not canvas_overlays(viewer)["penumbra_left"].visible
+    assert camera(viewer).orientation == before
+
+
+def test_letters_follow_a_camera_turned_by_hand(viewer: Any, bridge: LayerBridge) -> None:
+    bridge.show(open_case())
+    camera(viewer).orientation2d = ("up", "left")
+    texts = {e: canvas_overlays(viewer)[f"penumbra_{e}"].text for e in ("left", "right", "top", "bottom")}
+    assert texts == {"left": "L", "right": "R", "top": "P", "bottom": "A"}
+
+
+def test_upright_by_handedness() -> None:
+    assert upright("SPL") == ("away", "down", "right")
+    assert upright("PL") == ("away", "down", "right")
+    for axes in ("PSL", "LSP", "SPL"):
+        depth, up, across = upright(axes)
+        assert across == "right"
+        assert up == ("up" if axes[1] == "S" else "down")
+        assert depth in ("towards", "away")
+
+
+def test_oblique_grid_is_drawn_straight() -> None:
+    angle = np.deg2rad(20)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag([-1.0, -1.5, 4.0])
+    grid = Grid.of((4, 5, 6), affine)
+    assert growing_letters(grid) == ("S", "P", "L")
+    np.testing.assert_allclose(placement(grid)["scale"], (4, 1.5, 1))
+
+
+# ---------------------------------------------------------------- going to a region
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+def test_go_to_shows_the_region(viewer: Any, bridge: LayerBridge, order: tuple[int, ...]) -> None:
+    viewer.add_image(np.zeros((3, 300, 300), np.float32), name="somebody else's")
+    bridge.show(open_case())
+    viewer.dims.order = order
+    region = a_region()
+    bridge.go_to(region)
+    assert bridge.layers is not None
+    layer = bridge.layers.labels
+    seen = np.round(layer.world_to_data(viewer.dims.point)).astype(int)
+    assert seen[order[0]] == region.center[order[0]]
+    world = layer.data_to_world(region.center)
+    np.testing.assert_allclose(camera(viewer).center[1:], [world[a] for a in order[1:]])
+    outline = viewer.layers["p007 · region"]
+    for corner in region.box:
+        inner = outline.world_to_data(layer.data_to_world(corner))
+        np.testing.assert_allclose(inner, np.array(corner) - region.box[0] + 1, atol=1e-6)
+    assert viewer.layers.selection.active is layer
+
+
+def test_go_to_is_fast_and_keeps_one_outline(shown_viewer: Any, session: SessionStub) -> None:
+    import time
+
+    bridge = LayerBridge(shown_viewer, session)  # type: ignore[arg-type]
+    bridge.show(open_case())
+    bridge.go_to(a_region())
+    spent = []
+    for n in range(6):
+        start = time.perf_counter()
+        bridge.go_to(a_region((2 + n, 4 + 3 * n, 8 + 4 * n), (1 + n % 3, 4, 5)))
+        spent.append(time.perf_counter() - start)
+    assert float(np.median(spent)) < 0.1
+    assert [layer.name for layer in shown_viewer.layers].count("p007 · region") == 1
+    bridge.close()
+
+
+def test_zoom_stays_when_the_region_is_well_seen(viewer: Any, bridge: LayerBridge) -> None:
+    large = Grid.of((240, 240, 10), np.diag([-1.0, -1.0, 5.0, 1.0]))
+    bridge.show(open_case(grid=large))
+    bridge.go_to(a_region((2, 50, 50), (4, 40, 50)))
+    zoom = camera(viewer).zoom
+    bridge.go_to(a_region((5, 5, 5), (4, 38, 44)))
+    assert camera(viewer).zoom == zoom
+    bridge.go_to(a_region((5, 5, 5), (1, 1, 1)))
+    assert min(viewer.canvas.size) / camera(viewer).zoom == pytest.approx(60)
+    bridge.go_to(a_region((5, 15, 5), (1, 1, 1)))
+    assert min(viewer.canvas.size) / camera(viewer).zoom == pytest.approx(60)

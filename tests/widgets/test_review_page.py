@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+from array_canvas import SHAPE
+from qtpy.QtCore import Qt
+
+from napari_penumbra.domain.case import Verdict
+from napari_penumbra.widgets.dock import Dock
+
+RUN = "20261121-051200-mean-teacher-a1b2"
+
+
+def predict(session, name: str, run: str = RUN) -> tuple[np.ndarray, np.ndarray]:
+    """Write what the prediction worker writes: labels, confidence, and the sidecar last."""
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    labels[2:4, 6:12, 8:14] = 1
+    labels[2:4, 8:10, 10:12] = 2
+    confidence = np.full(SHAPE, 0.95, dtype=np.float32)
+    confidence[2:4, 6:8, 8:14] = 0.2  # the posterior border of the lesion
+    confidence[4:6, 15:18, 2:6] = 0.3  # a place where something may have been missed
+    confidence[3:4, 11:12, 8:14] = 0.4
+    study = session.study
+    folder = next(p for p in study.layout.cases.iterdir() if p.name == name) / "predictions"
+    folder.mkdir(exist_ok=True)
+    affine = study.grid(name).matrix
+    nibabel.save(nibabel.Nifti1Image(labels.T.copy(), affine), folder / f"{run}.labels.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(confidence.T.copy(), affine), folder / f"{run}.confidence.nii.gz")
+    sidecar = {
+        "case": name,
+        "run": run,
+        "labels": f"cases/{name}/predictions/{run}.labels.nii.gz",
+        "confidence": f"cases/{name}/predictions/{run}.confidence.nii.gz",
+        "created": "2026-11-21T05:12:00+00:00",
+    }
+    (folder / f"{run}.json").write_text(json.dumps(sidecar))
+    study.register_predictions()
+    return labels, confidence
+
+
+@pytest.fixture
+def dock(study, canvas, qtbot):
+    dock = Dock(study, canvas)
+    study.order = "file"
+    qtbot.addWidget(dock)
+    study.study.add_run(RUN, "train", "mean-teacher", "laptop")
+    study.study.set_champion(RUN)
+    predict(study, "p001")
+    predict(study, "p002")
+    study.study_changed.emit()
+    dock.show()
+    dock.show_page("review")
+    yield dock
+    dock.close()
+
+
+@pytest.fixture
+def review(dock, qtbot):
+    dock.cases.open("p001")
+    qtbot.waitUntil(lambda: len(dock.review.regions) >= 2, timeout=5000)
+    return dock.review
+
+
+def press(dock, name: str) -> None:
+    button = dock.review_page.buttons[name]
+    assert button.isEnabled(), button.toolTip()
+    button.click()
+
+
+def verdicts(review) -> list[Verdict | None]:
+    return [region.verdict for region in review.regions]
+
+
+def test_without_a_case_it_offers_the_next_predicted_one(dock, canvas):
+    assert "p001 waits for a review" in dock.review_page.empty.words.text()
+    dock.review_page.empty.button.click()
+    assert canvas.case == "p001"
+
+
+def test_without_a_model_it_says_label_and_train(session, study, canvas, qtbot):
+    dock = Dock(study, canvas)
+    qtbot.addWidget(dock)
+    dock.show()
+    dock.show_page("review")
+    assert dock.review_page.empty.words.text() == "No model yet: label two cases, then train."
+    dock.review_page.empty.button.click()
+    assert dock.page() == "train"
+    dock.close()
+
+
+def test_lists_the_regions_most_rewarding_first(dock, review):
+    benefits = [region.benefit for region in review.regions]
+    assert benefits == sorted(benefits, reverse=True)
+    assert dock.review_page.regions.topLevelItemCount() == len(review.regions)
+    assert "want a decision" in dock.review_page.left.text()
+
+
+def test_the_overlay_starts_off_and_can_be_switched(dock, review, canvas):
+    page = dock.review_page
+    assert not page.overlay.isChecked()
+    page.overlay.click()
+    assert canvas.calls[-1] == ("confidence", True)
+    page.threshold_slider.setValue(0.35)
+    assert ("threshold", pytest.approx(0.35)) in canvas.calls
+
+
+def test_the_threshold_changes_the_list(dock, review, qtbot):
+    before = len(review.regions)
+    dock.review_page.threshold_slider.setValue(0.1)
+    qtbot.waitUntil(lambda: not review.loading and len(review.regions) < before, timeout=5000)
+
+
+def test_next_jumps_to_the_region(dock, review, canvas):
+    press(dock, "next_region")
+    assert canvas.calls[-1] == ("go", review.regions[0].box)
+    press(dock, "next_region")
+    assert canvas.calls[-1] == ("go", review.regions[1].box)
+    press(dock, "previous_region")
+    assert review.current == 0
+
+
+def test_a_verdict_needs_a_region(dock, review):
+    button = dock.review_page.buttons["accept_region"]
+    assert not button.isEnabled()
+    assert "press N" in button.toolTip()
+
+
+@pytest.mark.parametrize(
+    ("button", "verdict", "value"),
+    [
+        ("reject_region", Verdict.REJECT, 0),
+        ("unknown_region", Verdict.UNKNOWN, 255),
+        ("accept_region", Verdict.ACCEPT, None),
+    ],
+)
+def test_a_verdict_changes_voxels_goes_on_and_can_be_undone(dock, review, canvas, study, button, verdict, value):
+    before = canvas.labels().copy()
+    predicted = dock.cases.shown.predicted
+    press(dock, "next_region")
+    region = review.regions[0]
+    press(dock, button)
+    assert verdicts(review)[0] is verdict
+    assert review.current == 1
+    inside = canvas.labels()[region.slices][region.mask]
+    assert (inside == (predicted[region.slices][region.mask] if value is None else value)).all()
+    outside = np.ones(SHAPE, dtype=bool)
+    outside[region.slices] = ~region.mask
+    assert np.array_equal(canvas.labels()[outside], before[outside])
+    assert [d.verdict for d in study.study.decisions("p001")] == [verdict]
+    press(dock, "undo_decision")
+    assert verdicts(review)[0] is None
+    assert review.current == 0
+    assert np.array_equal(canvas.labels(), before)
+    assert study.study.decisions("p001") == []
+
+
+def test_painting_in_the_region_marks_it_fixed_and_accept_keeps_the_paint(dock, review, canvas, study):
+    press(dock, "next_region")
+    region = review.regions[0]
+    z, y, x = region.center
+    canvas.paint(((z, y, x), (z + 1, y + 1, x + 1)), 2)
+    assert verdicts(review)[0] is Verdict.FIXED
+    assert review.current == 0, "painting goes on where it is"
+    press(dock, "accept_region")
+    assert verdicts(review)[0] is Verdict.FIXED
+    assert canvas.labels()[z, y, x] == 2
+
+
+def test_accepting_the_rest_never_overwrites_paint(dock, review, canvas):
+    region = review.regions[1]  # not the one that is looked at
+    z, y, x = region.center
+    new = 2 if canvas.labels()[z, y, x] != 2 else 1
+    canvas.paint(((z, y, x), (z + 1, y + 1, x + 1)), new)
+    press(dock, "accept_rest")
+    assert canvas.labels()[z, y, x] == new
+    assert verdicts(review)[1] is Verdict.FIXED
+    assert None not in verdicts(review)
+    assert "accept the case" in dock.review_page.left.text() or not review.undecided
+
+
+def test_what_was_drawn_while_the_regions_were_sought_is_kept(dock, canvas, qtbot):
+    dock.cases.open("p001")
+    assert dock.review.loading
+    canvas.paint(((2, 6, 8), (3, 8, 9)), 2)
+    qtbot.waitUntil(lambda: len(dock.review.regions) >= 2, timeout=5000)
+    press(dock, "accept_rest")
+    assert (canvas.labels()[2, 6:8, 8] == 2).all()
+
+
+def test_drawings_of_before_the_prediction_are_kept_and_the_rest_is_taken(dock, canvas, study, qtbot):
+    dock.cases.open("p003")
+    canvas.paint(((2, 6, 8), (3, 8, 9)), 2)
+    dock.cases.save()
+    predicted, _ = predict(study, "p003")
+    dock.cases.open("p003")
+    qtbot.waitUntil(lambda: len(dock.review.regions) >= 2, timeout=5000)
+    assert canvas.labels()[3, 6, 8] == 0
+    press(dock, "accept_rest")
+    assert (canvas.labels()[2, 6:8, 8] == 2).all()
+    region = next(r for r in dock.review.regions if r.verdict is Verdict.FIXED)
+    taken = canvas.labels()[region.slices] == predicted[region.slices]
+    taken[2 - region.box[0][0], :, 8 - region.box[0][2]] = True
+    assert taken[region.mask].all()
+
+
+def test_undoing_a_second_verdict_brings_the_first_one_back(dock, review, canvas, study):
+    press(dock, "next_region")
+    press(dock, "reject_region")
+    press(dock, "reject_region")
+    review.go(0)
+    press(dock, "unknown_region")
+    assert verdicts(review)[:2] == [Verdict.UNKNOWN, Verdict.REJECT]
+    press(dock, "undo_decision")
+    assert verdicts(review)[:2] == [Verdict.REJECT, Verdict.REJECT]
+    assert {d.verdict for d in study.study.decisions("p001")} == {Verdict.REJECT}
+    press(dock, "undo_decision")
+    assert verdicts(review)[:2] == [Verdict.REJECT, None]
+    press(dock, "undo_decision")
+    assert study.study.decisions("p001") == []
+    assert np.array_equal(canvas.labels(), dock.cases.shown.predicted)
+
+
+def test_accept_the_rest_is_one_step_of_undo(dock, review, study):
+    press(dock, "accept_rest")
+    assert set(verdicts(review)) == {Verdict.ACCEPT}
+    assert len(study.study.decisions("p001")) == len(review.regions)
+    press(dock, "undo_decision")
+    assert set(verdicts(review)) == {None}
+    assert study.study.decisions("p001") == []
+
+
+def test_undo_spares_what_was_painted_after_the_verdict(dock, review, canvas):
+    press(dock, "next_region")
+    region = review.regions[0]
+    predicted = canvas.labels()[region.slices].copy()
+    press(dock, "reject_region")
+    z, y, x = region.center
+    canvas.paint(((z, y, x), (z + 1, y + 1, x + 1)), 2)
+    press(dock, "undo_decision")  # the "fixed" that painting recorded
+    press(dock, "undo_decision")  # the rejection
+    now = canvas.labels()[region.slices]
+    assert canvas.labels()[z, y, x] == 2
+    painted = np.zeros(region.mask.shape, dtype=bool)
+    painted[z - region.box[0][0], y - region.box[0][1], x - region.box[0][2]] = True
+    assert np.array_equal(now[~painted], predicted[~painted])
+
+
+def test_decisions_of_an_earlier_opening_are_shown_and_can_be_undone(dock, review, canvas, qtbot):
+    predicted = dock.cases.shown.predicted.copy()
+    press(dock, "next_region")
+    box = review.regions[0].box
+    press(dock, "reject_region")
+    dock.cases.open("p002")
+    dock.cases.open("p001")
+    qtbot.waitUntil(lambda: Verdict.REJECT in verdicts(review), timeout=5000)
+    press(dock, "undo_decision")
+    qtbot.waitUntil(lambda: not review.loading and set(verdicts(review)) == {None}, timeout=5000)
+    region = next(r for r in review.regions if r.box == box)
+    assert np.array_equal(canvas.labels()[region.slices], predicted[region.slices])
+
+
+def test_accept_case_joins_the_labelled_pool(dock, review, canvas, study, qtbot):
+    labelled = study.counts().labelled
+    press(dock, "next_region")
+    press(dock, "reject_region")
+    press(dock, "accept_rest")
+    press(dock, "accept_case")
+    assert study.study.case("p001").state.value == "accepted"
+    assert study.counts().labelled == labelled + 1
+    assert np.array_equal(study.study.read("p001").labels, canvas.labels())
+    qtbot.waitUntil(lambda: not dock.review_page.buttons["accept_case"].isEnabled())
+    press(dock, "next_review")
+    assert canvas.case == "p002"
+
+
+def test_dice_to_the_last_edit_follows(dock, review, canvas, qtbot):
+    qtbot.waitUntil(lambda: "last edit 1.00" in dock.review_page.head.text())
+    press(dock, "next_region")
+    press(dock, "reject_region")
+    qtbot.waitUntil(lambda: "last edit 1.00" not in dock.review_page.head.text())
+
+
+def test_a_newer_prediction_is_offered_and_old_regions_are_not_decided(dock, review, study, qtbot):
+    press(dock, "next_region")
+    run = "20261121-061200-mean-teacher-c3d4"
+    study.study.add_run(run, "train", "mean-teacher", "laptop")
+    predict(study, "p001", run)
+    study.case_changed.emit("p001")
+    page = dock.review_page
+    qtbot.waitUntil(lambda: page.buttons["reload_case"].isVisible())
+    qtbot.waitUntil(lambda: not page.buttons["accept_region"].isEnabled())
+    press(dock, "reload_case")
+    qtbot.waitUntil(lambda: not review.loading and len(review.regions) >= 2, timeout=5000)
+    assert not page.buttons["reload_case"].isVisible()
+
+
+def test_keys_only_while_the_page_shows(dock, review, qtbot):
+    dock.activateWindow()
+    qtbot.waitUntil(dock.isActiveWindow)
+    dock.setFocus()
+    qtbot.keyClick(dock, Qt.Key.Key_N)
+    assert review.current == 0
+    qtbot.keyClick(dock, Qt.Key.Key_U)
+    assert verdicts(review)[0] is Verdict.UNKNOWN
+    qtbot.waitUntil(lambda: dock.review_page.buttons["undo_decision"].isEnabled())
+    control_shift = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    qtbot.keyClick(dock, Qt.Key.Key_Z, control_shift)
+    assert verdicts(review)[0] is None
+    dock.show_page("annotate")
+    qtbot.keyClick(dock, Qt.Key.Key_X)
+    assert verdicts(review)[0] is None
+    dock.show_page("review")
+    qtbot.keyClick(dock, Qt.Key.Key_A, Qt.KeyboardModifier.ShiftModifier)
+    assert None not in verdicts(review)

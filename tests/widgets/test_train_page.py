@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from pydantic import BaseModel, Field
+
+from napari_penumbra.domain.errors import JobError
+from napari_penumbra.domain.progress import Kind, Progress, RunState
+from napari_penumbra.jobs.launch import Measured
+from napari_penumbra.jobs.methods_info import MethodInfo
+from napari_penumbra.session import RunInfo
+from napari_penumbra.widgets.dock import Dock
+from napari_penumbra.widgets.run_list import RunList, run_words
+
+
+class Config(BaseModel):
+    steps: int = Field(3000, title="Steps")
+    batch: int = Field(2, ge=1, le=16, title="Batch")
+
+
+INFOS = [
+    MethodInfo(
+        "mean-teacher",
+        "Mean teacher",
+        "Learns from what it is sure of; take it first.",
+        "A paper.",
+        True,
+        {"paper": {"steps": 9000, "batch": 8}, "laptop": {"steps": 400}},
+        Config.model_json_schema(),
+    ),
+    MethodInfo(
+        "supervised", "Labels only", "Learns from labels.", "None.", False, {"laptop": {}}, Config.model_json_schema()
+    ),
+]
+
+
+class Worker:
+    """Stands where processes would be started: the page's calls are kept, answers are given at once."""
+
+    def __init__(self, session, monkeypatch):
+        self.trained: list[tuple] = []
+        self.measured = 0
+        self.error: JobError | None = None
+        monkeypatch.setattr(session, "methods", lambda: INFOS)
+        monkeypatch.setattr(session, "measure", self.measure)
+        monkeypatch.setattr(session, "train", self.train)
+
+    def measure(self, preflight):
+        self.measured += 1
+        if self.error:
+            raise self.error
+        return preflight.with_measured(Measured(0.2, 1_800_000_000, "cpu", 1000, preflight.steps))
+
+    def train(self, method, preset, **options):
+        self.trained.append((method, preset, options))
+        return "run"
+
+
+@pytest.fixture
+def worker(session, monkeypatch):
+    return Worker(session, monkeypatch)
+
+
+@pytest.fixture
+def dock(study, worker, canvas, qtbot):
+    dock = Dock(study, canvas)
+    qtbot.addWidget(dock)
+    dock.show()
+    dock.show_page("train")
+    qtbot.waitUntil(lambda: dock.train_page.form.method.count() == 2)
+    yield dock
+    dock.close()
+
+
+@pytest.fixture
+def page(dock):
+    return dock.train_page
+
+
+def test_methods_presets_and_steps(page):
+    assert page.form.method.currentText() == "Mean teacher"
+    assert page.form.summary.text() == "Learns from what it is sure of; take it first."
+    assert page.form.preset.currentText() == "laptop"
+    assert page.form.steps.value() == 400
+    page.form.preset.setCurrentText("paper")
+    assert page.form.steps.value() == 9000
+    assert page.form.parameters.widget("batch").value == 8
+    page.form.method.setCurrentIndex(1)
+    assert page.form.preset.currentText() == "laptop"
+    assert page.form.steps.value() == 3000
+    assert page.form.reference.isHidden(), "labels only is its own reference"
+
+
+def test_preflight_tells_pools_then_time_and_memory(page, worker, qtbot):
+    qtbot.waitUntil(lambda: "about" in page.preflight.words.text(), timeout=5000)
+    text = page.preflight.words.text()
+    assert "✓ 1 labelled, 3 unlabelled, 0 frozen" in text
+    assert "✓ about 80 s, 1.8 GB" in text
+    assert "⚠" in text
+    assert page.start.isEnabled()
+
+
+def test_changed_settings_are_measured_anew_but_once(page, worker, qtbot):
+    qtbot.waitUntil(lambda: worker.measured == 1, timeout=5000)
+    for batch in (3, 4, 5):
+        page.form.parameters.widget("batch").value = batch
+    qtbot.waitUntil(lambda: worker.measured == 2 and page.preflight._task is None, timeout=5000)
+    qtbot.wait(600)
+    assert worker.measured == 2
+    assert page.preflight.preflight.config == {"batch": 5}
+
+
+def test_a_measurement_that_fails_is_told_and_training_can_start_all_the_same(page, worker, qtbot):
+    worker.error = JobError("The trial step ran out of memory.", "Take a smaller patch.")
+    page.form.parameters.widget("batch").value = 9
+    qtbot.waitUntil(lambda: "ran out of memory" in page.preflight.words.text(), timeout=5000)
+    assert page.start.isEnabled()
+    assert page.preflight.measure.isVisible()
+
+
+def test_start_passes_only_what_was_changed(page, worker, canvas, dock, study):
+    dock.cases.open("p001")
+    canvas.paint(((2, 2, 2), (3, 6, 6)), 1)
+    page.form.steps.setValue(500)
+    page.form.parameters.widget("batch").value = 4
+    page.start.click()
+    assert worker.trained == [("mean-teacher", "laptop", {"steps": 500, "config": {"batch": 4}, "reference": True})]
+    assert not canvas.dirty(), "what is on screen is saved before it is learnt from"
+
+
+def test_the_presets_own_steps_are_not_passed(page, worker):
+    page.form.reference.setChecked(False)
+    page.start.click()
+    assert worker.trained == [("mean-teacher", "laptop", {"steps": None, "config": {}, "reference": False})]
+
+
+def test_nothing_labelled_says_label_first(session, worker, canvas, tmp_path, qtbot):
+    from array_canvas import SCHEME, fill
+
+    session.create(tmp_path / "bare", "Bare", ["DWI", "T2"], SCHEME)
+    (tmp_path / "more").mkdir()
+    fill(session, tmp_path / "more", cases=2, labelled=0)
+    dock = Dock(session, canvas)
+    qtbot.addWidget(dock)
+    dock.show()
+    dock.show_page("train")
+    assert "label two cases" in dock.train_page.empty.words.text()
+    dock.train_page.empty.button.click()
+    assert canvas.case in ("p000", "p001")
+    dock.close()
+
+
+def test_without_the_training_part_it_says_so_and_can_try_again(study, worker, canvas, monkeypatch, qtbot):
+    def missing():
+        raise JobError("The training part is not installed.", "pip install napari-penumbra[train]")
+
+    monkeypatch.setattr(study, "methods", missing)
+    dock = Dock(study, canvas)
+    qtbot.addWidget(dock)
+    dock.show()
+    dock.show_page("train")
+    page = dock.train_page
+    qtbot.waitUntil(lambda: "not installed" in page.empty.words.text(), timeout=5000)
+    monkeypatch.setattr(study, "methods", lambda: INFOS)
+    page.empty.button.click()
+    qtbot.waitUntil(lambda: page.form.method.count() == 2, timeout=5000)
+    assert page.scroll.isVisible()
+    dock.close()
+
+
+def info(run: str = "r1", **changes) -> RunInfo:
+    values = {
+        "id": run,
+        "kind": "train",
+        "method": "mean-teacher",
+        "preset": "laptop",
+        "state": RunState.FINISHED,
+        "step": 400,
+        "steps": 400,
+        "dice": 0.71,
+        "reference_dice": 0.6,
+        "created": dt.datetime(2026, 11, 21, 5, 12, tzinfo=dt.UTC),
+        "champion": False,
+        "message": "Mean teacher finished.",
+    }
+    return RunInfo(**(values | changes))
+
+
+def test_a_running_run_draws_live_and_can_be_stopped(page, session, dock, monkeypatch, qtbot):
+    stopped = []
+    running = info(state=RunState.RUNNING)
+    monkeypatch.setattr(session, "runs", lambda: [running])
+    monkeypatch.setattr(session, "history", lambda run: [Progress(Kind.STEP, 10, 400, losses={"supervised": 1.0})])
+    monkeypatch.setattr(session, "log", lambda run: "step 10")
+    monkeypatch.setattr(session, "stop", stopped.append)
+    monkeypatch.setattr(type(session), "active", "r1")
+    page.refresh()
+    assert not page.start.isEnabled()
+    assert "wait for it or stop it" in page.start.toolTip()
+    assert page.curves.losses == {"supervised": ([10.0], [1.0])}
+    session.run_event.emit("r1", Progress(Kind.STEP, 20, 400, losses={"supervised": 0.8}))
+    assert page.curves.losses["supervised"][1] == [1.0, 0.8]
+    assert dock.status.progress.value() == 20
+    page.stop.click()
+    assert stopped == ["r1"]
+    dock.status.clicked.emit()
+    assert page.logs.isExpanded()
+    assert page.log.toPlainText() == "step 10"
+
+
+def test_run_list_says_how_each_stands_and_what_can_be_done(qtbot):
+    runs = RunList()
+    qtbot.addWidget(runs)
+    runs.set_runs([info("r2", state=RunState.STOPPED, step=120), info("r1", champion=True)])
+    assert runs.list.item(0).text().startswith("2 · mean-teacher · stopped · 120/400 · Dice .71")
+    assert runs.list.item(1).text().startswith("★ 1 · mean-teacher · finished")
+    assert runs.current() == "r2"
+    with qtbot.waitSignal(runs.resumed, check_params_cb=lambda run: run == "r2"):
+        runs.resume.click()
+    with qtbot.waitSignal(runs.crowned, check_params_cb=lambda run: run == "r2"):
+        runs.crown.click()
+    runs.select("r1")
+    assert "finished" in runs.resume.toolTip()
+    assert "predicts already" in runs.crown.toolTip()
+    runs.set_runs([info("r2", state=RunState.RUNNING), info("r1", champion=True)])
+    assert runs.current() == "r1", "the selection stays"
+
+
+def test_run_words_of_a_prediction():
+    assert run_words(info(kind="predict", dice=None), 3).startswith("3 · prediction · finished")
