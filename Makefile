@@ -49,4 +49,4 @@ slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout=3600
 
 clean:
-	rm -rf $(VENV) $(DEMO) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DEMO) $(DEMO)-report dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -130,6 +130,19 @@ def test_every_edit_is_journalled(viewer: Any, bridge: LayerBridge, session: Ses
     assert bridge.touched_slices() == {1, 5, 6}
 
 
+def test_who_hears_of_a_stroke_sees_it_in_the_labels(bridge: LayerBridge, session: SessionStub) -> None:
+    bridge.show(open_case())
+    assert bridge.layers is not None
+    seen: list[int] = []
+    bridge.stroke.connect(lambda box, after: seen.append(int((bridge.labels() > 0).sum())))
+    bridge.layers.labels.brush_size = 1
+    bridge.layers.labels.paint((5, 20, 20), 1)
+    bridge.set_labels(((1, 2, 3), (2, 3, 4)), np.full((1, 1, 1), 2, np.uint8))
+    bridge.undo()
+    assert seen == [1, 2, 1]
+    assert len(session.strokes) == 3
+
+
 def test_dirty_tells_once(bridge: LayerBridge) -> None:
     bridge.show(open_case())
     told: list[bool] = []

@@ -11,7 +11,7 @@ import pytest
 from session_study import Played, cube, predict_by_hand
 
 from napari_penumbra.domain.case import CaseState, Role
-from napari_penumbra.domain.errors import ModelError, PenumbraError, UsageError
+from napari_penumbra.domain.errors import JobError, ModelError, PenumbraError, UsageError
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.session import Session
 
@@ -313,3 +313,26 @@ def test_a_run_folder_that_was_deleted_does_no_harm(session: Session, play: Play
     assert session.runs()[0].state is RunState.LOST
     with pytest.raises(PenumbraError):
         session.resume("r1")
+
+
+def test_drafts_of_a_killed_program_are_swept(session: Session) -> None:
+    runs = session.opened().layout.runs
+    (runs / ".check-1234").mkdir()
+    (runs / ".new-r1").mkdir()
+    reopened(session)
+    assert list(runs.iterdir()) == []
+
+
+def test_a_worker_that_cannot_be_started_leaves_a_failed_run_that_says_so(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> int:
+        raise JobError("The worker process could not be started.", "See `penumbra doctor`.")
+
+    monkeypatch.setattr("napari_penumbra.session.runs.launch", refuse)
+    with pytest.raises(JobError, match="could not be started"):
+        session.train("mean-teacher", "laptop")
+    info = session.runs()[0]
+    assert info.state is RunState.FAILED
+    assert "could not be started" in info.message
+    assert session.active is None

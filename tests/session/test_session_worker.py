@@ -46,12 +46,13 @@ def test_stand_ins_speak_of_methods_that_exist(real: Session) -> None:
 
 def test_trial_steps_tell_time_and_memory_and_leave_nothing(real: Session) -> None:
     ahead = real.preflight("mean-teacher", "laptop", TINY, 50)
-    measured = real.measure(ahead, threads=1).measured
+    after = real.measure(ahead, threads=1)
+    measured = after.measured
     assert measured is not None
     assert measured.seconds_per_step > 0
     assert measured.memory_bytes > 1e7
     assert measured.steps == 50
-    assert real.measure(ahead, threads=1).cost_words.startswith("about ")
+    assert after.cost_words.startswith("about ")
     assert list(real.opened().layout.runs.iterdir()) == []
     assert real.runs() == []
 

@@ -63,7 +63,7 @@ def predict(
     labels: np.ndarray | None = None,
     confidence: float | np.ndarray = 0.8,
     minute: int = 0,
-    **changes: Any,
+    claims: dict[str, Any] | None = None,
 ) -> Path:
     """Do what a worker does: labels, confidence, and the sidecar last."""
     slug = name  # the tests use names that are their own folder names
@@ -79,7 +79,7 @@ def predict(
         "labels": study.layout.relative(folder / f"{run}.labels.nii.gz"),
         "confidence": study.layout.relative(folder / f"{run}.confidence.nii.gz"),
         "created": dt.datetime(2026, 11, 21, 8, minute, tzinfo=dt.UTC).isoformat(),
-        **changes,
+        **(claims or {}),
     }
     sidecar = folder / f"{run}.json"
     sidecar.write_text(json.dumps(data), encoding="utf-8")

@@ -60,7 +60,7 @@ def test_a_wrong_hand_edit_ends_in_a_sentence(tmp_path: Path, old: str, new: str
     assert old in GOOD
     file = tmp_path / "study.toml"
     file.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(StudyError, match="study.toml") as caught:
+    with pytest.raises(StudyError, match=r"study\.toml") as caught:
         read_manifest(file)
     assert words in str(caught.value)
     assert caught.value.remedy

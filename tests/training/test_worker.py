@@ -58,7 +58,7 @@ def same_weights(a: Path, b: Path) -> bool:
 
 
 def test_killed_stopped_resumed_and_predicting_in_real_processes(root: Path) -> None:
-    spec = make_spec(root, steps=120)
+    spec = make_spec(root, steps=80)
     run, straight = write_run(root, "run", spec), write_run(root, "straight", spec)
 
     first = start("train", str(run))
@@ -76,7 +76,7 @@ def test_killed_stopped_resumed_and_predicting_in_real_processes(root: Path) -> 
     assert '"st\n{"kind": "started"' in (run / "events.jsonl").read_text()
     last = Progress.from_line((run / "events.jsonl").read_text().splitlines()[-1])
     assert last.kind is Kind.STOPPED
-    assert 0 < last.step < 120
+    assert 0 < last.step < 80
     (run / "stop").unlink()
 
     assert work(run, "train", resume=True) == 0

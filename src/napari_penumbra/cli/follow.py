@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from napari_penumbra.cli.output import errors, warn
@@ -32,26 +33,34 @@ class _Bar:
         if run != self._run:
             return
         if event.kind is Kind.WARNING:
-            warn(" ".join(filter(None, (event.message, event.remedy))))
+            # Through the bar's own console, which lifts the bar out of the way.
+            text = " ".join(filter(None, ("⚠", event.message, event.remedy)))
+            self._bar.console.print(escape(text), style="yellow", highlight=False, soft_wrap=True)
         if event.kind is Kind.VALIDATION:
             self._dice = dice_words(event) or self._dice
         if event.losses:
             self._loss = _loss_words(event.losses)
         if event.eta_seconds is not None:
-            self._left = f"{duration(event.eta_seconds)} left"
+            self._left = f"{duration(event.eta_seconds)} left" if event.step < event.steps else ""
         figures = " · ".join(filter(None, (self._loss, self._dice, self._left)))
-        words = event.message if event.kind is Kind.STAGE else event.case if event.kind is Kind.CASE_DONE else "working"
+        words = _doing(event)
         if event.steps and event.kind is not Kind.STAGE:
             count = f"{event.step:,}/{event.steps:,}"
             self._bar.update(
                 self._task, total=event.steps, completed=event.step, description=words, count=count, figures=figures
             )
         else:
-            self._bar.update(self._task, description=words or "working", figures=figures)
+            self._bar.update(self._task, description=words, figures=figures)
 
     def failure(self, error: PenumbraError) -> None:
         """Keep the error until the bar is gone."""
         self.error = error
+
+
+def _doing(event: said.Progress) -> str:
+    if event.kind in (Kind.STARTED, Kind.STAGE):
+        return event.message or "starting…"
+    return event.case or "training"
 
 
 def _loss_words(losses: dict[str, float]) -> str:

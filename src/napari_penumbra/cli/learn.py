@@ -115,7 +115,7 @@ def runs(study: StudyArgument, json: JsonOption = False) -> None:
                 info.state,
                 f"{info.step:,}/{info.steps:,}",
                 "" if info.dice is None else f"{info.dice:.3f}",
-                info.message,
+                "" if info.state is RunState.FINISHED else info.message,
             )
             for info in infos
         ]

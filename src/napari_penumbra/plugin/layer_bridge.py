@@ -76,11 +76,11 @@ class LayerBridge:
     def show(self, case: OpenCase) -> None:
         """Show a case; see `Canvas.show`."""
         study = self.session.opened()
-        self._remove_own()
         made = make_layers(case, study.labels, self._modalities.wanted, self._threshold)
         self._add_source_grid(case.name, made)
+        self._let_go()
         self.case, self._open, self.layers = case.name, case, made
-        self._own.add_all(made.all())
+        self._own.replace(made.all())
         made.labels.editable = not self.session.readonly
         self.viewer.layers.selection.active = made.labels
         self._tracker = StrokeTracker(made.labels, self._on_change)
@@ -96,7 +96,8 @@ class LayerBridge:
     def clear(self) -> None:
         """Remove everything `show` added."""
         had = self.case
-        self._remove_own()
+        self._let_go()
+        self._own.replace(())
         self._letters.clear()
         self.case = self._open = self.layers = None
         self._set_dirty(False)
@@ -132,11 +133,7 @@ class LayerBridge:
             self._tracker = None
         self._tools.detach()
         self._modalities.detach()
-
-    def _remove_own(self) -> None:
-        self._let_go()
         self._outline = None
-        self._own.remove_all()
 
     # ---------------------------------------------------------------- labels
 

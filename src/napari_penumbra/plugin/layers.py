@@ -20,8 +20,8 @@ UNKNOWN_COLOR = "#808080"
 LABELS_OPACITY = 0.55
 PREDICTION_OPACITY = 0.8
 
-# Robust window: the brightest half per cent is vessels, fat and artefacts; below the first per cent lies noise.
-_LOW_PERCENT, _HIGH_PERCENT = 1.0, 99.5
+# Robust window: a few bright voxels are artefacts, but a small lesion must not be clipped with them.
+_LOW_PERCENT, _HIGH_PERCENT = 1.0, 99.8
 _SAMPLE = 200_000
 
 

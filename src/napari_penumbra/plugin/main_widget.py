@@ -80,6 +80,7 @@ class PenumbraWidget(QWidget):
         self.dock.shut_down()
         self.bridge.close()
         close_session(self.session)
+        self._window = None  # or a closed window could not be collected
 
     def showEvent(self, event: QShowEvent) -> None:
         """Find the main window, whose closing must be heard."""

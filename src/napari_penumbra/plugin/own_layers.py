@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from qtpy.QtCore import QTimer
@@ -37,10 +38,29 @@ class OwnLayers:
         self._layers.append(layer)
         self._viewer.add_layer(layer)
 
-    def add_all(self, layers: Iterable[Any]) -> None:
-        """Put layers on top, in order."""
-        for layer in layers:
-            self.add(layer)
+    def replace(self, layers: Iterable[Any]) -> None:
+        """Take every layer of ours out and put others on top, in order, drawing once."""
+        mine, self._layers = self._layers, []
+        self._removing = True
+        # napari collects garbage when layers go, 130 ms each time; frozen objects are not looked at. Later is enough.
+        gc.freeze()
+        try:
+            with self._drawn_once():
+                for layer in mine:
+                    if layer in self._viewer.layers:
+                        self._viewer.layers.remove(layer)
+                self._removing = False
+                for layer in layers:
+                    self.add(layer)
+        finally:
+            gc.unfreeze()
+            self._removing = False
+        if mine:
+            QTimer.singleShot(_COLLECT_AFTER_MS, gc.collect)
+
+    def _drawn_once(self) -> AbstractContextManager[Any]:
+        batch = getattr(self._viewer.layers, "batched_update", None)  # since napari 0.9
+        return nullcontext() if batch is None else batch()
 
     def bring_back(self, layer: Any) -> bool:
         """Add a layer again that was removed by hand; False when the window has gone meanwhile."""
@@ -49,23 +69,6 @@ class OwnLayers:
             return False
         self.add(layer)
         return True
-
-    def remove_all(self) -> None:
-        """Take every layer of ours out of the viewer."""
-        mine, self._layers = self._layers, []
-        if not mine:
-            return
-        self._removing = True
-        # napari collects garbage after each removal, 130 ms apiece; frozen objects are not looked at. Once is enough.
-        gc.freeze()
-        try:
-            for layer in mine:
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
-        finally:
-            gc.unfreeze()
-            self._removing = False
-        QTimer.singleShot(_COLLECT_AFTER_MS, gc.collect)
 
     def close(self) -> None:
         """Stop listening; the layers stay."""

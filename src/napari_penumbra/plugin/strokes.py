@@ -95,10 +95,10 @@ class StrokeTracker:
         if item is None or box is None:
             self.sync()
             return
-        # Called directly (not by the mouse), napari sends the event before it writes, so the item is applied to a copy.
-        after = np.array(self.layer.data[_slices(box)])
-        _apply(item, after, box)
-        self._difference(box, after)
+        # Called directly (not by the mouse), napari sends the event before it writes. Whoever hears the report may look
+        # at the labels at once, so the item is written here; napari then writes the same values again.
+        _apply(item, self.layer.data[_slices(box)], box)
+        self._compare(box)
         _trim_history(self.layer, item)
 
     def _on_drawn(self, event: Any = None) -> None:

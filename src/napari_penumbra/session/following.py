@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 
 from napari_penumbra.domain.errors import JobError, UsageError
 from napari_penumbra.domain.progress import Kind, Progress, RunState
@@ -48,6 +49,9 @@ class Following(Base):
                     self._news = self._end_words(job, state)
         if not study.readonly:
             study.register_predictions()
+            # Drafts of runs that were being made when the program was killed; nobody else makes any.
+            for draft in (*study.layout.runs.glob(".new-*"), *study.layout.runs.glob(".check-*")):
+                shutil.rmtree(draft, ignore_errors=True)
 
     def _know(self, run: str, kind: str, method: str) -> Job:
         if run not in self._jobs:

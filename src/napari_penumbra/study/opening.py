@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import select
 
 from napari_penumbra.domain.errors import DiskError, PenumbraError, StudyError, UsageError
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelScheme
-from napari_penumbra.study import migrate
+from napari_penumbra.study import migrate, schema
 from napari_penumbra.study.core import Core
 from napari_penumbra.study.database import Database
 from napari_penumbra.study.layout import Layout
@@ -91,7 +92,7 @@ def _open(layout: Layout, manifest: Manifest, lock: WriterLock | None) -> Core:
             copy = migrate.bring_up_to_date(db.engine, layout.database, layout.backups, write=lock is not None)
         if copy is not None:
             core.notices.append(f"The study was upgraded; a copy from before is in {layout.relative(copy)}.")
-            write_manifest(layout.manifest, manifest)
+            write_manifest(layout.manifest, replace(manifest, schema=schema.SCHEMA))
         _check_fits(core)
         if lock is not None:
             for folder in (layout.cases, layout.runs, layout.cache):

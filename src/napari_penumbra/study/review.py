@@ -165,7 +165,14 @@ def _split_long(numbered: npt.NDArray[np.int32], count: int, grid: Grid) -> int:
     """Cut components longer than `LONGEST_MM` into blocks, in place; returns the highest number then used."""
     from scipy import ndimage
 
-    for n, box in enumerate(ndimage.find_objects(numbered), start=1):
+    # A connected line of this length has at least so many voxels; most of thousands of specks have not.
+    large = np.bincount(numbered.ravel(), minlength=count + 1) > LONGEST_MM / max(grid.scale)
+    large[0] = False
+    if not large.any():
+        return count
+    boxes = ndimage.find_objects(numbered)
+    for n in np.flatnonzero(large).tolist():
+        box = boxes[n - 1]
         extent = [(s.stop - s.start) * step for s, step in zip(box, grid.scale, strict=True)]
         if max(extent) <= LONGEST_MM:
             continue

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Dialect, Double, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -35,6 +35,9 @@ def now() -> dt.datetime:
 
 class Base(DeclarativeBase):
     """What all tables share."""
+
+    # SQLAlchemy 2.0 and 2.1 differ in what a float is by default.
+    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double}
 
 
 class CaseTable(Base):

@@ -69,8 +69,9 @@ class Augment:
         device = image.device
         # A missing modality is all zeros and stays so: a shift would make it look like a present one.
         present = (image != 0).flatten(2).any(dim=2)[:, :, None, None, None].float()
-        gamma = self._gamma(batch, channels).to(device)
-        if bool((gamma != 1).any()):
+        drawn = self._gamma(batch, channels)
+        if bool((drawn != 1).any()):
+            gamma = drawn.to(device)
             low, high = image.flatten(2).aminmax(dim=2)
             low, high = low[:, :, None, None, None], high[:, :, None, None, None]
             span = (high - low).clamp_min(1e-6)

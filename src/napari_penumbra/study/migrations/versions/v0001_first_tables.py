@@ -23,7 +23,7 @@ def upgrade() -> None:
         "effort",
         sa.Column("id", sa.Integer(), primary_key=True),
         _case_id(),
-        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
         sa.Column("activity", sa.String(40), nullable=False),
         sa.Column("created", sa.DateTime(), nullable=False),
     )
@@ -74,7 +74,7 @@ def _cases() -> None:
         _case_id(),
         sa.Column("modality", sa.String(64), nullable=False),
         sa.Column("path", sa.String(400), nullable=False),
-        sa.Column("resampled_mm", sa.Float(), nullable=False),
+        sa.Column("resampled_mm", sa.Double(), nullable=False),
         sa.UniqueConstraint("case_id", "modality", name="uq_image_case_modality"),
     )
 
@@ -88,7 +88,7 @@ def _labels() -> None:
         sa.Column("labels", sa.String(400), nullable=False),
         sa.Column("confidence", sa.String(400), nullable=False),
         sa.Column("created", sa.DateTime(), nullable=False),
-        sa.Column("mean_confidence", sa.Float(), nullable=True),
+        sa.Column("mean_confidence", sa.Double(), nullable=True),
         sa.Column("stamp", sa.String(40), nullable=False),
         sa.UniqueConstraint("case_id", "run", name="uq_prediction_case_run"),
     )
@@ -103,7 +103,7 @@ def _labels() -> None:
         sa.Column("origin", sa.String(20), nullable=False),
         sa.Column("author", sa.String(200), nullable=False),
         sa.Column("created", sa.DateTime(), nullable=False),
-        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
         sa.Column("voxels_changed", sa.Integer(), nullable=False),
         sa.Column("prediction_id", sa.Integer(), sa.ForeignKey("prediction.id"), nullable=True),
         sa.Column("withdrawn", sa.DateTime(), nullable=True),
