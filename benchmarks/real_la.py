@@ -132,7 +132,8 @@ def print_table() -> None:
                 np.random.default_rng(0).choice(gain, (10_000, len(gain))).mean(axis=1), [2.5, 97.5]
             )
             lines.append(
-                f"Seed {seed}: mean teacher minus supervised-only, paired over {len(gain)} cases: Dice {gain.mean():+.3f} "
+                f"Seed {seed}: mean teacher minus supervised-only, paired over {len(gain)} cases: "
+                f"Dice {gain.mean():+.3f} "
                 f"(95 % bootstrap over cases {low:+.3f} to {high:+.3f}); better in {(gain > 0).sum()} of {len(gain)}."
             )
     if results:

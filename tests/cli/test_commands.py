@@ -180,10 +180,21 @@ def test_demo_makes_a_study_that_is_used_again(cli: Cli, tmp_path: Path, monkeyp
     assert data["counts"]["cases"] == 2
     assert data["counts"]["labelled"] >= 1
     assert "used as it is" in cli("demo", folder, "--no-window").out
+
+
+def test_demo_without_a_screen_lets_a_robot_work_the_window(
+    cli: Cli, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
-    assert "no screen" in cli("demo", folder, "--window", code=2).err
+    reports: list[Path] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_penumbra.cli.demo.run_robot", lambda study, report: reports.append(report) or 0)
+        assert f"{study.name}-report" in cli("demo", study).out.replace("\n", "")
+    assert reports == [study.with_name(f"{study.name}-report")]
+    monkeypatch.setattr("napari_penumbra.cli.demo.shutil.which", lambda name: None)
+    assert "no Xvfb" in cli("demo", study, code=2).err.replace("\n", " ")
 
 
 def test_demo_opens_napari_on_the_study(cli: Cli, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
-"""A study with one modality and three cases, and a place for files."""
+"""A study with two modalities and three cases, and a place for files."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,22 +12,31 @@ from study_scans import SCHEME, scan
 from napari_penumbra.study.store import Study
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    folder = tmp_path / "files"
-    folder.mkdir()
-    return folder
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the studies once: copying one takes a fraction of the time."""
+    root = tmp_path_factory.mktemp("made")
+    (root / "files").mkdir()
+    Study.create(root / "empty", "Cohort", ["DWI", "T2"], SCHEME).close()
+    shutil.copytree(root / "empty", root / "study")
+    with Study.open(root / "study") as study:
+        for n in range(3):
+            study.add_case(f"p{n}", {"DWI": scan(root / "files" / f"p{n}.nii.gz", seed=n)})
+    return root
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Study]:
-    study = Study.create(tmp_path / "study", "Cohort", ["DWI", "T2"], SCHEME)
-    yield study
-    study.close()
+def files(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made / "files", tmp_path / "files"))
 
 
 @pytest.fixture
-def study(empty: Study, files: Path) -> Study:
-    for n in range(3):
-        empty.add_case(f"p{n}", {"DWI": scan(files / f"p{n}.nii.gz", seed=n)})
-    return empty
+def empty(made: Path, tmp_path: Path) -> Iterator[Study]:
+    with Study.open(Path(shutil.copytree(made / "empty", tmp_path / "study"))) as study:
+        yield study
+
+
+@pytest.fixture
+def study(made: Path, tmp_path: Path) -> Iterator[Study]:
+    with Study.open(Path(shutil.copytree(made / "study", tmp_path / "study"))) as study:
+        yield study

@@ -109,9 +109,8 @@ def runs(study: StudyArgument, json: JsonOption = False) -> None:
             return
         rows = [
             (
-                ("★ " if info.champion else "") + info.id,
-                info.kind,
-                info.preset,
+                "★" if info.champion else "",
+                info.id,
                 info.state,
                 f"{info.step:,}/{info.steps:,}",
                 "" if info.dice is None else f"{info.dice:.3f}",
@@ -119,7 +118,7 @@ def runs(study: StudyArgument, json: JsonOption = False) -> None:
             )
             for info in infos
         ]
-        table(("run", "kind", "preset", "state", "step", "dice", "how it stands"), rows)
+        table(("", "run", "state", "step", "dice", "how it stands"), rows)
 
 
 @app.command()

@@ -6,13 +6,14 @@ import dataclasses
 import datetime as dt
 import json
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,6 +23,7 @@ from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.session import Session
 
 _PIPE_WIDTH = 160
+_NAME_WIDTH = 48
 _MAX_LOG_BYTES = 1_000_000
 
 
@@ -60,12 +62,17 @@ def say_json(data: Any) -> None:
     typer.echo(json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Print a table; columns of figures are set right."""
-    made = Table(title=escape(title) if title else None, title_justify="left", header_style="bold")
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", names: Collection[str] = ("run", "case")
+) -> None:
+    """Print a table; columns of figures are set right, those of ``names`` are never cut."""
+    made = Table(title=escape(title) if title else None, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for n, header in enumerate(headers):
         figures = bool(rows) and all(_is_figure(row[n]) for row in rows)
-        made.add_column(escape(header), justify="right" if figures else "left")
+        # Names are typed into the next command: they are neither cut nor broken.
+        width = min(_NAME_WIDTH, max(map(len, (row[n] for row in rows)), default=0)) if header in names else None
+        justify: Literal["left", "right"] = "right" if figures else "left"
+        made.add_column(escape(header), justify=justify, min_width=width, overflow="fold")
     for row in rows:
         made.add_row(*(escape(cell) for cell in row))
     console().print(made)

@@ -148,7 +148,7 @@ class Method(nn.Module, ABC):
     def phases(self) -> tuple[Phase, ...]:
         """Optimisers and losses; asked once, after the method is on its device."""
 
-    def after_step(self, step: int) -> None:  # noqa: B027 - most methods have nothing to do here
+    def after_step(self, step: int) -> None:
         """Update what no optimiser moves: an EMA teacher, a schedule kept in a buffer."""
 
     def wants_pool_prediction(self, step: int) -> bool:

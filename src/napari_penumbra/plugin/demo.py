@@ -96,7 +96,7 @@ def _annotate(walk: Walkthrough, study: Path, name: str) -> None:
     truth = read_labels(study / REFERENCE / f"{name}.nii.gz").volume.data.astype(np.uint8)
     walk.page("annotate")
     walk.paint(truth)
-    walk.viewer.dims.set_current_step(0, int(truth.any(axis=(1, 2)).nonzero()[0].mean()))
+    walk.viewer.dims.set_current_step(0, int(np.flatnonzero(truth.any(axis=(1, 2))).mean()))
     walk.picture("annotate", "Painted labels of a case; volumes per class beside the tools.")
     walk.click("case_complete")
 
@@ -117,7 +117,7 @@ def _review(walk: Walkthrough, name: str) -> None:
 
 def _most_foreground(walk: Walkthrough, names: list[str]) -> str:
     """The predicted case with the largest lesion: the one where a picture of a review shows something."""
-    study = walk.widget.session.opened
+    study = walk.widget.session.opened()
 
     def size(name: str) -> int:
         case = study.read(name)
@@ -128,7 +128,7 @@ def _most_foreground(walk: Walkthrough, names: list[str]) -> str:
 
 def _dice(walk: Walkthrough, study: Path, names: list[str], when: str) -> list[str]:
     """Mean Dice of the stored predictions against the simulation's truth, per class, in words."""
-    opened = walk.widget.session.opened
+    opened = walk.widget.session.opened()
     found: dict[int, list[float]] = {}
     for name in names:
         case = opened.read(name)
@@ -138,8 +138,8 @@ def _dice(walk: Walkthrough, study: Path, names: list[str], when: str) -> list[s
         for value, scores in score(case.predicted, truth, case.grid.scale, opened.labels.values).items():
             found.setdefault(value, []).append(scores.dice)
     return [
-        f"{when}, against the simulation's truth on {len(dice)} unlabelled cases: {opened.labels.by_value(value).name}, "
-        f"mean Dice {np.mean(dice):.2f}."
+        f"{when}, against the simulation's truth on {len(dice)} unlabelled cases: "
+        f"{opened.labels.by_value(value).name}, mean Dice {np.mean(dice):.2f}."
         for value, dice in found.items()
     ]
 

@@ -156,8 +156,19 @@ class Walkthrough:
 
     # ------------------------------------------------------------------ training
 
-    def train(self, steps: int, *, method: str | None = None, preset: str = "laptop", wait: bool = True) -> str:
-        """Fill the form, press Start, and wait for the end; returns the run's id."""
+    def train(
+        self,
+        steps: int,
+        *,
+        method: str | None = None,
+        preset: str = "laptop",
+        changes: dict[str, Any] | None = None,
+        wait: bool = True,
+    ) -> str:
+        """Fill the form, press Start, and wait for the end; returns the run's id.
+
+        ``changes`` sets parameters of the method's form that differ from the preset.
+        """
         self.page("train")
         methods: QComboBox = self.find("method", QComboBox)
         self.wait("the list of methods", lambda: methods.count() > 0, 120)
@@ -165,6 +176,7 @@ class Walkthrough:
             methods.setCurrentIndex(methods.findData(method))
         self.find("preset", QComboBox).setCurrentText(preset)
         self.find("steps", QSpinBox).setValue(steps)
+        self.find("config_form").set_changes(changes or {})
         before = {run.id for run in self.widget.session.runs()}
         self.wait("the Start button", lambda: bool(self.find("start", QAbstractButton).isEnabled()), 60)
         self.click("start")
@@ -186,7 +198,7 @@ class Walkthrough:
 
     def wait_for_predictions(self, names: list[str], seconds: float = 600) -> None:
         """Wait until each of these cases has a prediction in the study."""
-        study = self.widget.session.opened
+        study = self.widget.session.opened()
         self.wait("predictions", lambda: all(study.prediction(name) is not None for name in names), seconds)
         self.wait("the background to be done", lambda: self.widget.session.active is None, seconds)
         self.settle(400)
