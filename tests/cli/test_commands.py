@@ -172,7 +172,7 @@ def test_demo_does_not_touch_a_folder_that_is_not_empty(cli: Cli, cohort: Path) 
     assert "not empty" in cli("demo", cohort, "--no-window", code=2).err
 
 
-def test_demo_makes_a_study_that_is_used_again(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_makes_a_study_that_is_used_again(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     assert "penumbra train" in cli("demo", folder, "--cases", "2", "--no-window").out
     data = cli("status", folder, "--json").data

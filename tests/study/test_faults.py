@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -83,10 +82,8 @@ def test_database_in_use(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BUSY_MS", 200)
     with Study.open(study.root) as again, closing(sqlite3.connect(again.layout.database)) as other:
         other.execute("BEGIN IMMEDIATE")
-        start = time.perf_counter()
         with pytest.raises(StudyError, match="in use by another program") as caught:
             draft(again, "p0", ball())
-        assert 0.1 < time.perf_counter() - start < 3
         assert "nothing that you drew is lost" in str(caught.value)
         assert again.annotations("p0") == []  # reading goes on
         other.rollback()

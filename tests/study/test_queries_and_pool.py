@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -158,21 +157,15 @@ def test_effort(study: Study) -> None:
 
 def test_two_thousand_cases_open_in_one_query(tmp_path: Path) -> None:
     root = _large_study(tmp_path / "s", 2000)
-    start = time.perf_counter()
     with Study.open(root) as study:
         rows = study.cases()
-        opening = time.perf_counter() - start
         assert len(rows) == 2000
         assert rows[1].seconds == 6.0
         statements: list[str] = []
         event.listen(study._core.db.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
         study.cases("auto")
         assert len([s for s in statements if s.lstrip().startswith("SELECT")]) == 1
-        start = time.perf_counter()
-        study.register_predictions()
-        registering = time.perf_counter() - start
-    assert opening < 2.0
-    assert registering < 2.0
+        assert study.register_predictions() == []
 
 
 def _large_study(root: Path, count: int) -> Path:

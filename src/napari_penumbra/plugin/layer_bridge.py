@@ -51,6 +51,8 @@ class LayerBridge:
     modality_changed = Signal(str)
     class_changed = Signal(int)
     tool_changed = Signal(str)
+    labels_removed = Signal()
+    """The labels layer was deleted by hand, or napari is closing: now is the time to save."""
 
     def __init__(self, viewer: Any, session: Session) -> None:
         # Layers are told apart by identity, which napari's plugin proxy hides.
@@ -303,6 +305,7 @@ class LayerBridge:
         elif made is None:
             return
         elif layer is made.labels:
+            self.labels_removed.emit()
             QTimer.singleShot(0, lambda: self._bring_back(layer))
         elif layer is made.prediction:
             made.prediction = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QApplication, QMainWindow, QVBoxLayout, QWidget
 
 from napari_penumbra.domain.errors import PenumbraError
@@ -47,10 +48,15 @@ class PenumbraWidget(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.dock)
         self._shut = False
-        self._window: QMainWindow | None = None
+        window = getattr(self.bridge.viewer, "window", None)
+        self._window: QMainWindow | None = getattr(window, "_qt_window", None)
+        if self._window is not None:
+            self._window.installEventFilter(self)
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.shut)
+        # viewer.close() removes all layers before it takes the window apart: the last moment with everything alive.
+        self.bridge.labels_removed.connect(self.save)
         self._open_named_study()
 
     def save(self) -> None:
@@ -77,20 +83,11 @@ class PenumbraWidget(QWidget):
             return
         self._shut = True
         self.save()
-        self.dock.shut_down()
+        with suppress(RuntimeError):  # napari may have deleted the dock's widgets already
+            self.dock.shut_down()
         self.bridge.close()
         close_session(self.session)
         self._window = None  # or a closed window could not be collected
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Find the main window, whose closing must be heard."""
-        super().showEvent(event)
-        window = _main_window(self)
-        if window is not None and window is not self._window:
-            if self._window is not None:
-                self._window.removeEventFilter(self)
-            window.installEventFilter(self)
-            self._window = window
 
     def hideEvent(self, event: QHideEvent) -> None:
         """The dock was closed or tabbed away: a good moment to save."""
@@ -101,8 +98,10 @@ class PenumbraWidget(QWidget):
         """Save before napari's window closes; whether it then does is napari's and the reader's affair."""
         if event is not None and event.type() == QEvent.Type.Close:
             self.save()
-            # Whether the window really goes is asked afterwards: the reader may still say no.
-            QTimer.singleShot(0, self._after_close)
+            if event.spontaneous():
+                QTimer.singleShot(0, self._after_close)  # napari may ask, and the reader say no
+            else:
+                self.shut()
         return bool(super().eventFilter(watched, event))
 
     def _after_close(self) -> None:
@@ -121,12 +120,3 @@ def close_session(session: Session) -> None:
         session.close()
     except PenumbraError as error:
         session.failed.emit(error)
-
-
-def _main_window(widget: QWidget) -> QMainWindow | None:
-    parent = widget.parentWidget()
-    while parent is not None:
-        if isinstance(parent, QMainWindow):
-            return parent
-        parent = parent.parentWidget()
-    return None

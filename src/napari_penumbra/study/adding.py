@@ -21,6 +21,7 @@ from napari_penumbra.imaging.files import read_image, read_labels
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.imaging.resample import displacement_mm, resample
 from napari_penumbra.study.core import Core
+from napari_penumbra.study.journal import sync_folder
 from napari_penumbra.study.layout import slug_of
 from napari_penumbra.study.revisions import class_voxels, fill_unknown, revision_name
 from napari_penumbra.study.schema import AnnotationTable, CaseTable, ImageTable, now
@@ -192,6 +193,7 @@ def _into_place(core: Core, staged: _Staged, new: NewCase) -> None:
     """Rename the finished folder, then write its rows; a crash in between leaves a folder that the sweep finds."""
     final = core.layout.case(staged.slug)
     os.replace(staged.folder, final)
+    sync_folder(core.layout.cases)
     try:
         with core.db.write() as session:
             case = CaseTable(

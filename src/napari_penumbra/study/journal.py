@@ -71,7 +71,8 @@ class Journal:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             self._write((_record(b"B" + self._base.encode()) if new else b"") + _record(payload))
             if new:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
+                sync_folder(self.path.parent.parent)
         except OSError as error:
             raise DiskError(
                 f"A stroke could not be kept safe in {self.path.parent}.",
@@ -206,9 +207,11 @@ def _record(payload: bytes) -> bytes:
     return _HEAD.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload
 
 
-def _sync_folder(folder: Path) -> None:
-    # A new file's name is on disk only when its folder is; Windows does this by itself and cannot open folders.
-    if os.name == "posix":
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder survive a power cut. Windows does so by itself; some shares cannot and are let be."""
+    if os.name != "posix":
+        return
+    with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -42,12 +42,20 @@ def upgrade(engine: Engine) -> None:
     """Run every migration that the database has not seen. Alembic is imported only here: it takes 0.1 s."""
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(LOCATION).replace("%", "%%"))
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, f"{schema.SCHEMA:04d}")
+        try:
+            command.upgrade(config, f"{schema.SCHEMA:04d}")
+        except CommandError as error:
+            raise StudyError(
+                "The study's database could not be brought up to this version.",
+                "Open it with the version that wrote it, and report this with the details.",
+                details=repr(error),
+            ) from error
         connection.commit()
 
 

@@ -20,6 +20,7 @@ from napari_penumbra.imaging.files import read_labels
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.effort import book
+from napari_penumbra.study.journal import sync_folder
 from napari_penumbra.study.schema import AnnotationTable, CaseTable, PredictionTable, now
 
 
@@ -220,7 +221,9 @@ def _write_files(
     core: Core, case: CaseTable, row: AnnotationTable, stands: LabelArray, drawn: LabelArray, grid: Grid
 ) -> None:
     folder = core.layout.annotations(case.slug)
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        sync_folder(folder.parent)
     core.unclean = True  # until its row is there
     row.path = core.layout.relative(folder / revision_name(row.revision))
     if not np.array_equal(stands, drawn):
