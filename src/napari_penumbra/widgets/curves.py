@@ -84,7 +84,7 @@ class Curves(QWidget):
     def _make_plots(self) -> None:
         import pyqtgraph as pg
 
-        units = {"losses": ("Loss", None), "dice": ("Dice, frozen cases", None), "speed": ("Step time", "s")}
+        units = {"losses": ("Loss", None), "dice": ("Dice", None), "speed": ("Step time", "s")}
         lines = self.fontMetrics().lineSpacing()
         for key, (title, unit) in units.items():
             plot = pg.PlotWidget()
