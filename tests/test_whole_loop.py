@@ -108,6 +108,7 @@ def _resumed(walk: Walkthrough, run: str) -> None:
     walk.click("stop")
     walk.wait("the run to stop", lambda: info().state is RunState.STOPPED, 60)
     assert before < info().step < 2000
+    assert session.opened().champion() == run
 
 
 def _reviewed(walk: Walkthrough) -> str:
@@ -115,8 +116,11 @@ def _reviewed(walk: Walkthrough) -> str:
     opened = session.opened()
     rest = [row.name for row in session.cases() if not row.state.labelled]
     assert len(rest) == CASES - LABELLED - 1
-    if session.active is None:
-        session.predict()
+    walk.wait("the background to be done", lambda: session.active is None, 60)
+    walk.page("review")
+    predict = walk.find("review_empty_button")
+    walk.wait("the offer to predict", lambda: "Predict" in predict.text(), 30)
+    walk.click("review_empty_button")
     walk.wait_for_predictions(rest)
     name = next(n for n in rest if n != STARTED_WITH)
     prediction = opened.prediction(name)
