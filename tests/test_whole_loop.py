@@ -108,6 +108,7 @@ def _resumed(walk: Walkthrough, run: str) -> None:
     walk.click("stop")
     walk.wait("the run to stop", lambda: info().state is RunState.STOPPED, 60)
     assert before < info().step < 2000
+    walk.wait("the background to be done", lambda: session.active is None, 60)
     assert session.opened().champion() == run
 
 
@@ -116,7 +117,6 @@ def _reviewed(walk: Walkthrough) -> str:
     opened = session.opened()
     rest = [row.name for row in session.cases() if not row.state.labelled]
     assert len(rest) == CASES - LABELLED - 1
-    walk.wait("the background to be done", lambda: session.active is None, 60)
     walk.page("review")
     predict = walk.find("review_empty_button")
     walk.wait("the offer to predict", lambda: "Predict" in predict.text(), 30)
@@ -131,6 +131,7 @@ def _reviewed(walk: Walkthrough) -> str:
     walk.open_case(name)
     walk.page("review")
     walk.wait("regions", lambda: walk.find("region_list").model().rowCount() >= 2, 30)
+    walk.click("next_region")
     for verdict in ("accept_region", "unknown_region"):
         walk.click(verdict)
     decided = opened.decisions(name)

@@ -13,6 +13,7 @@ from napari_penumbra.plugin.compat import camera, canvas_overlays
 from napari_penumbra.plugin.geometry import growing_letters, placement
 from napari_penumbra.plugin.layer_bridge import LayerBridge
 from napari_penumbra.plugin.orientation import upright
+from napari_penumbra.plugin.outline import outline_of
 
 CUBE = Grid.of((40, 40, 40), np.diag([-1.0, -1.0, 1.0, 1.0]))
 TOWARDS = {"R": (2, 0), "L": (2, 39), "A": (1, 0), "P": (1, 39), "I": (0, 0), "S": (0, 39)}
@@ -158,9 +159,17 @@ def test_go_to_shows_the_region(viewer: Any, bridge: LayerBridge, order: tuple[i
     np.testing.assert_allclose(camera(viewer).center[1:], [world[a] for a in order[1:]])
     outline = viewer.layers["p007 · region"]
     for corner in region.box:
-        inner = outline.world_to_data(layer.data_to_world(corner))
-        np.testing.assert_allclose(inner, np.array(corner) - region.box[0] + 1, atol=1e-6)
+        inner = outline.world_to_data(layer.data_to_world(np.array(corner) - 0.5)) + 0.5
+        np.testing.assert_allclose(inner / 4, np.array(corner) - region.box[0] + 1, atol=1e-6)
     assert viewer.layers.selection.active is layer
+
+
+def test_a_large_region_has_a_coarser_outline() -> None:
+    data, place = outline_of(a_region((0, 0, 0), (60, 150, 150)), CUBE)
+    assert data.size < 4_000_000
+    assert place["scale"] == (1, 1, 1)
+    corner = np.array(place["translate"]) + 0.5
+    np.testing.assert_allclose(corner, np.array(placement(CUBE)["translate"]) - 0.5)
 
 
 def test_go_to_keeps_one_outline(shown_viewer: Any, session: SessionStub) -> None:

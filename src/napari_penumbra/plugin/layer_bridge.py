@@ -21,7 +21,7 @@ from napari_penumbra.plugin.geometry import growing_letters
 from napari_penumbra.plugin.layers import CaseLayers, first_slice, make_layers
 from napari_penumbra.plugin.modalities import Modalities
 from napari_penumbra.plugin.orientation import OrientationLetters
-from napari_penumbra.plugin.outline import make_outline, outline_data, outline_place
+from napari_penumbra.plugin.outline import make_outline, move_outline
 from napari_penumbra.plugin.own_layers import OwnLayers
 from napari_penumbra.plugin.strokes import StrokeTracker
 from napari_penumbra.plugin.tools import Tools
@@ -242,10 +242,8 @@ class LayerBridge:
         if self.layers is None or self._open is None:
             return
         go_to_region(self.viewer, self.layers.labels, region)
-        data, corner = outline_data(region)
         if self._outline is not None:
-            self._outline.data = data
-            self._outline.translate = outline_place(self._open.grid, corner)["translate"]
+            move_outline(self._outline, self._open.grid, region)
             return
         active = self.viewer.layers.selection.active
         self._outline = make_outline(self._open.name, self._open.grid, region)

@@ -11,22 +11,36 @@ from napari_penumbra.domain.regions import Region
 from napari_penumbra.plugin.geometry import placement
 from napari_penumbra.plugin.layers import as_outline
 
+FINEST = 4
+"""Parts that a voxel's edge is divided into, so that the line is thin and hides little of what must be judged."""
+_MOST_VOXELS = 4_000_000
 
-def outline_data(region: Region) -> tuple[Any, tuple[int, int, int]]:
-    """Return the region's mask with one empty voxel around it, and the voxel index of its first corner.
+
+def outline_of(region: Region, grid: Grid) -> tuple[Any, dict[str, Any]]:
+    """Make the picture of a region's outline: a small mask and the layer arguments that put it over its region.
 
     The outline is a contour inside a small layer of its own: its cost does not depend on the size of the scan.
+
+    Returns
+    -------
+    data
+        uint8, the region's mask with one empty voxel around it, each voxel divided into ``fine`` parts per edge.
+    place
+        ``scale``, ``translate`` and ``units`` of the layer.
     """
     padded = np.pad(region.mask.astype(np.uint8), 1)
-    z, y, x = region.box[0]
-    return padded, (z - 1, y - 1, x - 1)
-
-
-def outline_place(grid: Grid, corner: tuple[int, int, int]) -> dict[str, Any]:
-    """Layer arguments that put the outline over its region."""
+    fine = next(n for n in range(FINEST, 0, -1) if n == 1 or padded.size * n**3 <= _MOST_VOXELS)
+    data = padded
+    for axis in range(3):
+        data = np.repeat(data, fine, axis=axis)
     place = placement(grid)
-    moved = (t + c * s for t, c, s in zip(place["translate"], corner, place["scale"], strict=True))
-    return {**place, "translate": tuple(moved)}
+    scale = tuple(s / fine for s in place["scale"])
+    # A layer is placed by the centre of its first voxel: half a coarse voxel back, half a fine one forward.
+    translate = tuple(
+        t + (low - 1) * s - s / 2 + f / 2
+        for t, s, f, low in zip(place["translate"], place["scale"], scale, region.box[0], strict=True)
+    )
+    return data, {**place, "scale": scale, "translate": translate}
 
 
 def make_outline(name: str, grid: Grid, region: Region) -> Any:
@@ -34,8 +48,16 @@ def make_outline(name: str, grid: Grid, region: Region) -> Any:
     from napari.layers import Labels
     from napari.utils.colormaps import DirectLabelColormap
 
-    data, corner = outline_data(region)
+    data, place = outline_of(region, grid)
     colors = DirectLabelColormap(color_dict={1: "white", 0: "transparent", None: "transparent"})
-    layer = Labels(data, name=f"{name} · region", opacity=1.0, colormap=colors, **outline_place(grid, corner))
+    layer = Labels(data, name=f"{name} · region", opacity=1.0, colormap=colors, **place)
     as_outline(layer)
     return layer
+
+
+def move_outline(layer: Any, grid: Grid, region: Region) -> None:
+    """Let an outline's layer show another region. It has no history that could be mixed up: nobody paints on it."""
+    data, place = outline_of(region, grid)
+    layer.data = data
+    layer.scale = place["scale"]
+    layer.translate = place["translate"]
