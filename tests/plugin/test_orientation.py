@@ -160,16 +160,28 @@ def test_go_to_shows_the_region(viewer: Any, bridge: LayerBridge, order: tuple[i
     outline = viewer.layers["p007 · region"]
     for corner in region.box:
         inner = outline.world_to_data(layer.data_to_world(np.array(corner) - 0.5)) + 0.5
-        np.testing.assert_allclose(inner / 4, np.array(corner) - region.box[0] + 1, atol=1e-6)
+        inner[list(order[1:])] /= 4
+        np.testing.assert_allclose(inner, np.array(corner) - region.box[0] + 1, atol=1e-6)
+    assert outline.scale[order[0]] == layer.scale[order[0]]  # or the slider would stop within slices
     assert viewer.layers.selection.active is layer
 
 
 def test_a_large_region_has_a_coarser_outline() -> None:
-    data, place = outline_of(a_region((0, 0, 0), (60, 150, 150)), CUBE)
-    assert data.size < 4_000_000
+    data, place = outline_of(a_region((0, 0, 0), (90, 200, 200)), CUBE, (1, 2))
+    assert data.shape == (92, 202, 202)
     assert place["scale"] == (1, 1, 1)
     corner = np.array(place["translate"]) + 0.5
     np.testing.assert_allclose(corner, np.array(placement(CUBE)["translate"]) - 0.5)
+
+
+def test_slider_steps_by_slices_in_every_plane(viewer: Any, bridge: LayerBridge) -> None:
+    bridge.show(open_case())
+    bridge.go_to(a_region())
+    for order in PLANES:
+        viewer.dims.order = order
+        assert viewer.dims.nsteps[order[0]] == open_case().grid.array_shape[order[0]]
+    viewer.dims.ndisplay = 3
+    assert viewer.layers["p007 · region"].scale == pytest.approx(viewer.layers["p007 · labels"].scale)
 
 
 def test_go_to_keeps_one_outline(shown_viewer: Any, session: SessionStub) -> None:

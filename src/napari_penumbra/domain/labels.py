@@ -14,8 +14,11 @@ BACKGROUND = 0
 UNKNOWN = 255
 """A voxel of this value is outside every supervised loss and inside every unsupervised one."""
 
+UNKNOWN_COLOR = "#808080"
+"""Grey, on the canvas and in every list: no class of the palette looks like it."""
+
 # Okabe and Ito's palette: told apart by readers with any common form of colour blindness.
-PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#999999")
+PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#f5f5f5")
 
 LabelArray = npt.NDArray[np.uint8]
 

@@ -245,3 +245,13 @@ def _content(path: Path) -> tuple[Format | None, str]:
     if head and all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
         return None, "a text file"
     return None, ""
+
+
+def load_readers() -> None:
+    """Import the NIfTI reader now; call it before reading files in several threads.
+
+    nibabel is imported late because it takes a tenth of a second, and its modules import each other in a circle: two
+    threads that are the first to ask for it meet half-made modules (``ImportError: partially initialized module``).
+    """
+    import nibabel.nifti1
+    import nibabel.nifti2  # noqa: F401

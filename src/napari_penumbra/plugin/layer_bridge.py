@@ -21,7 +21,7 @@ from napari_penumbra.plugin.geometry import growing_letters
 from napari_penumbra.plugin.layers import CaseLayers, first_slice, make_layers
 from napari_penumbra.plugin.modalities import Modalities
 from napari_penumbra.plugin.orientation import OrientationLetters
-from napari_penumbra.plugin.outline import make_outline, move_outline
+from napari_penumbra.plugin.outline import make_outline, move_outline, plane_of
 from napari_penumbra.plugin.own_layers import OwnLayers
 from napari_penumbra.plugin.strokes import StrokeTracker
 from napari_penumbra.plugin.tools import Tools
@@ -66,6 +66,7 @@ class LayerBridge:
         self._touched: set[int] = set()
         self._tracker: StrokeTracker | None = None
         self._outline: Any = None
+        self._region: Region | None = None
         self._active = ActiveSeconds()
         self._letters = OrientationLetters(self.viewer)
         self._tools = Tools(self.class_changed.emit, self.tool_changed.emit)
@@ -242,11 +243,12 @@ class LayerBridge:
         if self.layers is None or self._open is None:
             return
         go_to_region(self.viewer, self.layers.labels, region)
+        self._region = region
         if self._outline is not None:
-            move_outline(self._outline, self._open.grid, region)
+            move_outline(self._outline, self._open.grid, region, plane_of(self.viewer))
             return
         active = self.viewer.layers.selection.active
-        self._outline = make_outline(self._open.name, self._open.grid, region)
+        self._outline = make_outline(self._open.name, self._open.grid, region, plane_of(self.viewer))
         self._own.add(self._outline)
         self.viewer.layers.selection.active = active
 
@@ -293,6 +295,8 @@ class LayerBridge:
         self._active.act()
 
     def _on_plane(self, event: Any = None) -> None:
+        if self._outline is not None and self._region is not None and self._open is not None:
+            move_outline(self._outline, self._open.grid, self._region, plane_of(self.viewer))
         QTimer.singleShot(0, self._tools.plane_changed)  # after the layers know of the new plane
 
     def _on_lost(self, layer: Any) -> None:

@@ -11,12 +11,11 @@ import numpy.typing as npt
 
 from napari_penumbra.domain.case import ImageArray, OpenCase
 from napari_penumbra.domain.grid import Grid
-from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelScheme
+from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, UNKNOWN_COLOR, LabelScheme
 from napari_penumbra.plugin.confidence_overlay import confidence_colormap, threshold_limits
 from napari_penumbra.plugin.geometry import placement
 
 METADATA_KEY = "penumbra"
-UNKNOWN_COLOR = "#808080"
 LABELS_OPACITY = 0.55
 PREDICTION_OPACITY = 0.8
 

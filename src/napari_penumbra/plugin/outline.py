@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,25 +17,31 @@ FINEST = 4
 _MOST_VOXELS = 4_000_000
 
 
-def outline_of(region: Region, grid: Grid) -> tuple[Any, dict[str, Any]]:
+def outline_of(region: Region, grid: Grid, plane: Sequence[int]) -> tuple[Any, dict[str, Any]]:
     """Make the picture of a region's outline: a small mask and the layer arguments that put it over its region.
 
     The outline is a contour inside a small layer of its own: its cost does not depend on the size of the scan.
 
+    Parameters
+    ----------
+    plane
+        The two axes (of z, y, x) that are seen; voxels are divided along these only, or napari's slider would go
+        through the parts of a slice one by one. Empty in 3D.
+
     Returns
     -------
     data
-        uint8, the region's mask with one empty voxel around it, each voxel divided into ``fine`` parts per edge.
+        uint8, the region's mask with one empty voxel around it, voxels divided along ``plane``.
     place
         ``scale``, ``translate`` and ``units`` of the layer.
     """
     padded = np.pad(region.mask.astype(np.uint8), 1)
-    fine = next(n for n in range(FINEST, 0, -1) if n == 1 or padded.size * n**3 <= _MOST_VOXELS)
+    parts = next(n for n in range(FINEST, 0, -1) if n == 1 or padded.size * n ** len(plane) <= _MOST_VOXELS)
     data = padded
-    for axis in range(3):
-        data = np.repeat(data, fine, axis=axis)
+    for axis in plane:
+        data = np.repeat(data, parts, axis=axis)
     place = placement(grid)
-    scale = tuple(s / fine for s in place["scale"])
+    scale = tuple(s / parts if axis in plane else s for axis, s in enumerate(place["scale"]))
     # A layer is placed by the centre of its first voxel: half a coarse voxel back, half a fine one forward.
     translate = tuple(
         t + (low - 1) * s - s / 2 + f / 2
@@ -43,21 +50,27 @@ def outline_of(region: Region, grid: Grid) -> tuple[Any, dict[str, Any]]:
     return data, {**place, "scale": scale, "translate": translate}
 
 
-def make_outline(name: str, grid: Grid, region: Region) -> Any:
+def make_outline(name: str, grid: Grid, region: Region, plane: Sequence[int]) -> Any:
     """Make the outline's layer."""
     from napari.layers import Labels
     from napari.utils.colormaps import DirectLabelColormap
 
-    data, place = outline_of(region, grid)
+    data, place = outline_of(region, grid, plane)
     colors = DirectLabelColormap(color_dict={1: "white", 0: "transparent", None: "transparent"})
     layer = Labels(data, name=f"{name} · region", opacity=1.0, colormap=colors, **place)
     as_outline(layer)
     return layer
 
 
-def move_outline(layer: Any, grid: Grid, region: Region) -> None:
+def move_outline(layer: Any, grid: Grid, region: Region, plane: Sequence[int]) -> None:
     """Let an outline's layer show another region. It has no history that could be mixed up: nobody paints on it."""
-    data, place = outline_of(region, grid)
+    data, place = outline_of(region, grid, plane)
     layer.data = data
     layer.scale = place["scale"]
     layer.translate = place["translate"]
+
+
+def plane_of(viewer: Any) -> tuple[int, ...]:
+    """Axes (of the last three: z, y, x) that the viewer shows in 2D; none in 3D."""
+    dims = viewer.dims
+    return tuple(d - dims.ndim + 3 for d in dims.displayed if d >= dims.ndim - 3) if dims.ndisplay == 2 else ()

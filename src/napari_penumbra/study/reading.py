@@ -14,7 +14,7 @@ from napari_penumbra.domain.case import ImageArray, OpenCase
 from napari_penumbra.domain.errors import ImageError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import LabelArray
-from napari_penumbra.imaging.files import read_image
+from napari_penumbra.imaging.files import load_readers, read_image
 from napari_penumbra.study import predictions, queries
 from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.journal import Journal
@@ -53,6 +53,7 @@ def read(core: Core, name: str) -> tuple[OpenCase, str]:
     grid = Grid.from_json(case.grid)
     prediction = None if newest is None else predictions.to_prediction(newest, name)
     order = [m for m in core.manifest.modalities if m in images]
+    load_readers()
     with ThreadPoolExecutor(_READERS) as readers:
         volumes = {m: readers.submit(_image, core.layout.absolute(images[m]), grid, f"{m} of {name}") for m in order}
         said = None if prediction is None else readers.submit(predictions.read_prediction, core, prediction, grid, name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
-from napari_penumbra.domain.labels import UNKNOWN, LabelClass, LabelScheme
+from napari_penumbra.domain.labels import UNKNOWN, UNKNOWN_COLOR, LabelClass, LabelScheme
 from napari_penumbra.widgets.colors import muted, swatch
 
 _VALUE = int(Qt.ItemDataRole.UserRole)
-_UNKNOWN = LabelClass(UNKNOWN, "unknown", "#000000")
+_UNKNOWN = LabelClass(UNKNOWN, "unknown", UNKNOWN_COLOR)
 
 
 class ClassList(QTreeWidget):
