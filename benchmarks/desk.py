@@ -33,7 +33,8 @@ def timed(work: Callable[[], Any]) -> float:
 def main() -> None:
     """Measure each several times in one process; medians."""
     root = Path(tempfile.mkdtemp()) / "study"
-    scans.study_with_one_case(root).close()
+    with scans.study_with_one_case(root) as study:
+        scans.predict(study)
     session = Session()
     session.open(root)
     viewer = napari.Viewer(show=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,19 @@ def study_with_one_case(root: Path) -> Study:
     study = Study.create(root, "timing", MODALITIES, SCHEME)
     study.add_case("case", files)
     return study
+
+
+def predict(study: Study) -> None:
+    """Leave a prediction of the case as a worker does, and register it."""
+    folder = study.layout.predictions("case")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {kind: folder / f"timing.{kind}.nii.gz" for kind in ("labels", "confidence")}
+    write_nifti(files["labels"], lesion(), GRID)
+    write_nifti(files["confidence"], np.full(SHAPE, 0.8, np.float32), GRID)
+    paths = {kind: study.layout.relative(path) for kind, path in files.items()}
+    data = {"case": "case", "run": "timing", "created": dt.datetime.now(dt.UTC).isoformat(), **paths}
+    (folder / "timing.json").write_text(json.dumps(data))
+    assert study.register_predictions(), "the prediction was not believed"
 
 
 def lesion(radius: float = 20.0) -> np.ndarray:
