@@ -174,3 +174,11 @@ def test_save_without_its_folder(study: Study) -> None:
     assert caught.value.remedy
     saved = study.save("p0", ball(), Closing.DRAFT, Origin.PAINTED, "ann", 0.0)
     assert saved is not None
+
+
+def test_annotation_folder_cannot_be_made(study: Study) -> None:
+    shutil.rmtree(study.layout.annotations("p0"), ignore_errors=True)
+    study.layout.annotations("p0").write_bytes(b"a file stands in its place")
+    with pytest.raises(DiskError) as caught:
+        draft(study, "p0", ball())
+    assert caught.value.remedy

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,14 @@ def test_a_case_predicted_again_by_a_resumed_run(study: Study) -> None:
     assert again.id == first.id
     assert again.created > first.created
     assert study.read("p0").labels.max() == 2
+
+
+def test_two_threads_register_each_prediction_once(study: Study) -> None:
+    for name in ("p0", "p1", "p2"):
+        predict(study, name)
+    with ThreadPoolExecutor(4) as threads:
+        found = [f.result() for f in [threads.submit(study.register_predictions) for _ in range(8)]]
+    assert sorted(p.case for part in found for p in part) == ["p0", "p1", "p2"]
 
 
 def test_only_the_named(study: Study) -> None:

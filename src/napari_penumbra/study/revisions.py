@@ -16,6 +16,7 @@ from napari_penumbra.domain.case import Annotation, Closing, Origin
 from napari_penumbra.domain.errors import ImageError, UsageError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
+from napari_penumbra.imaging.atomic import disk_error
 from napari_penumbra.imaging.files import read_labels
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.study.core import Core, case_of
@@ -222,7 +223,10 @@ def _write_files(
 ) -> None:
     folder = core.layout.annotations(case.slug)
     if not folder.is_dir():
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(folder, error) from error
         sync_folder(folder.parent)
     core.unclean = True  # until its row is there
     row.path = core.layout.relative(folder / revision_name(row.revision))

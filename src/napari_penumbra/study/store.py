@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -40,12 +41,7 @@ class Study(Runs):
 
     All methods raise `StudyError` when the database is damaged or in use, `DiskError` when a file cannot be written,
     `StudyLockedError` when something is to be written and the study was opened for reading only, and `UsageError` for
-    a case that does not exist.
-
-    Attributes
-    ----------
-    layout
-        Every path.
+    a case that does not exist. ``layout`` knows every path.
     """
 
     def __init__(self, core: Core, lock: WriterLock | None) -> None:
@@ -53,6 +49,7 @@ class Study(Runs):
         self._lock = lock
         self._journals: dict[str, Journal] = {}
         self._refused: set[tuple[str, str]] = set()
+        self._registering = threading.Lock()  # a worker thread may look for predictions while the window does
         self.layout: Layout = core.layout
 
     # ------------------------------------------------------------------ open and close
@@ -348,7 +345,8 @@ class Study(Runs):
         names
             Look only at these cases; all by default.
         """
-        return predictions.register(self._core, self._refused, names)
+        with self._registering:
+            return predictions.register(self._core, self._refused, names)
 
     def prediction(self, name: str) -> Prediction | None:
         """Newest prediction of a case."""
