@@ -101,7 +101,8 @@ def test_creation_cut_short_may_be_repeated(tmp_path: Path) -> None:
     crash(study)
     study.layout.manifest.unlink()  # it is written last
     study.layout.database.unlink()
-    Study.create(tmp_path / "s", "n", ["A"], SCHEME).close()
+    with Study.create(tmp_path / "s", "n", ["A"], SCHEME) as again:
+        assert again.cases() == []
 
 
 SAVER = """

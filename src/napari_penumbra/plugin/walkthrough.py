@@ -63,13 +63,7 @@ class Walkthrough:
         button = self.find(name, QAbstractButton)
         if not button.isEnabled():
             raise RuntimeError(f"{name} cannot be pressed: {button.toolTip()}")
-        # The point where the style reacts: a check box hears nothing in the middle of a wide row.
         QTest.mouseClick(button, Qt.MouseButton.LeftButton, pos=button.rect().center())
-        self.settle()
-
-    def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
-        """Press a key on the canvas, where a reader's hands are."""
-        QTest.keyClick(self.viewer.window._qt_window, key, modifier)
         self.settle()
 
     def page(self, name: str) -> None:
