@@ -4,6 +4,7 @@ import dataclasses
 import json
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -210,23 +211,28 @@ def test_a_loss_that_is_no_number_names_step_and_cases_and_keeps_the_checkpoint(
     assert all(t.isfinite().all() for t in saved.weights.values() if t.is_floating_point())
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """The system refuses to let any file grow beyond 20 kB."""
+    """The system refuses to let any file of this process grow beyond 20 kB.
+
+    Not a fixture: those end after the test's dot is printed, and where the output goes to a file
+    that is longer already, pytest itself would be refused.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_keeps_the_checkpoint_before(root: Path, request: pytest.FixtureRequest) -> None:
+def test_a_full_disk_keeps_the_checkpoint_before(root: Path) -> None:
     events: list[Progress] = []
     trainer = trainer_of(root, make_spec(root, "supervised", steps=60), Failing, events)
     trainer.order.stopping = lambda: trainer.step == 5
     assert not trainer.run()
     trainer.order.stopping = lambda: trainer.step == 6
-    request.getfixturevalue("small_disk")
-    with pytest.raises(DiskError, match="was not saved"):
+    with small_disk(), pytest.raises(DiskError, match="was not saved"):
         trainer.run()
     folder = root / "runs" / "run" / "checkpoints"
     assert checkpoints.load(folder).state["step"] == 5
