@@ -8,11 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+
+from napari_penumbra.domain.errors import UsageError
 
 IGNORE = 255
 """Label value that carries no supervised gradient (equals `napari_penumbra.domain.labels.UNKNOWN`)."""
@@ -38,6 +40,14 @@ class MethodConfig(BaseModel):
     learning_rate: float = Field(1e-3, gt=0, le=10, title="Learning rate", description="Step size at the start.")
     foreground_share: float = Field(
         0.5, ge=0, le=1, title="Lesion share", description="Share of patches centred on a foreground voxel."
+    )
+    dimensions: Literal["auto", "2D", "3D"] = Field(
+        "auto",
+        title="Dimensions",
+        description=(
+            "3D learns on whole volumes, 2D on slices along the coarsest axis, stacked afterwards; auto takes what the "
+            "method was published for, and slices where cases have one slice only."
+        ),
     )
 
 
@@ -126,6 +136,10 @@ class Method(nn.Module, ABC):
         Its parameters, a subclass of `MethodConfig`.
     presets
         ``paper`` (faithful), ``workstation``, ``laptop``: the values that differ from the defaults of ``Config``.
+    uses_unlabelled
+        Whether it learns from cases without labels.
+    dimensions
+        Spatial dimensions it can learn in, the published one first.
     """
 
     title: ClassVar[str]
@@ -134,6 +148,7 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     presets: ClassVar[dict[str, dict[str, Any]]]
     uses_unlabelled: ClassVar[bool] = True
+    dimensions: ClassVar[tuple[int, ...]] = (3, 2)
 
     def __init__(self, config: MethodConfig, problem: Problem) -> None:
         super().__init__()
@@ -182,6 +197,48 @@ class Method(nn.Module, ABC):
         """
         top = probability.topk(2, dim=1).values
         return (top[:, 0] - top[:, 1]).clamp(0, 1)
+
+    def segmenter(self) -> nn.Module | None:
+        """The network, image to logits, that supervised training alone would train: its twin starts as a copy of it.
+
+        None for a method that has no supervised-only twin.
+        """
+        return None
+
+    def labelled_loss(self, logits: Tensor, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of `segmenter` on annotated voxels, as this method weighs them; its twin lowers the same.
+
+        Parameters
+        ----------
+        logits
+            (B, K, Z, Y, X), smaller than the label by the network's margin if it has one.
+        label
+            (B, Z, Y, X) int64 with `IGNORE`.
+
+        Returns
+        -------
+        tuple
+            The scalar and its parts, detached, for the curves.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def choose_dimensions(cls, config: MethodConfig, slices: int) -> int:
+        """Spatial dimensions for cases of so many slices.
+
+        Raises
+        ------
+        UsageError
+            The config asks for dimensions that the method or the cases do not have.
+        """
+        if config.dimensions == "auto":
+            return cls.dimensions[0] if slices > 1 else 2
+        wanted = int(config.dimensions[0])
+        if wanted not in cls.dimensions:
+            raise UsageError(f"{cls.title} does not learn in {config.dimensions}.", 'Set dimensions to "auto".')
+        if wanted == 3 and slices == 1:
+            raise UsageError("The cases have one slice each: they cannot be learnt in 3D.", 'Set dimensions to "auto".')
+        return wanted
 
     @classmethod
     def configure(cls, preset: str, changes: dict[str, Any], steps: int | None = None) -> MethodConfig:

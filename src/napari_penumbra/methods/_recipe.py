@@ -14,8 +14,8 @@ from napari_penumbra.methods._functional import centre_crop, masked_cross_entrop
 from napari_penumbra.networks import build, context, divisor
 from napari_penumbra.networks.deepmedic import REACH
 
-Backbone = Literal["unet", "vnet", "deepmedic"]
-OptimiserName = Literal["adamw", "sgd", "rmsprop"]
+Backbone = Literal["unet", "vnet", "deepmedic", "resunet", "svnet", "colnet"]
+OptimiserName = Literal["adamw", "adam", "sgd", "rmsprop"]
 
 
 class RecipeConfig(MethodConfig):
@@ -46,10 +46,14 @@ class RecipeConfig(MethodConfig):
         ),
     )
     optimiser: OptimiserName = Field(
-        "adamw", title="Optimiser", description="adamw learns fast; sgd and rmsprop are those of the papers."
+        "adamw", title="Optimiser", description="adamw learns fast; adam, sgd and rmsprop are those of the papers."
     )
     momentum: float = Field(
-        0.9, ge=0, lt=1, title="Momentum", description="Of sgd and rmsprop; for adamw, the decay of its first moment."
+        0.9,
+        ge=0,
+        lt=1,
+        title="Momentum",
+        description="Of sgd and rmsprop; for adam and adamw, the decay of its first moment.",
     )
     rms_decay: float = Field(
         0.9, ge=0, lt=1, title="RMSProp decay", description="How slowly rmsprop forgets earlier squared gradients."
@@ -119,6 +123,8 @@ def make_network(config: RecipeConfig, problem: Problem) -> nn.Module:
         return build("unet", problem, widths=tuple(config.width * 2**n for n in range(4)))
     if config.backbone == "vnet":
         return build("vnet", problem, filters=config.width)
+    if config.backbone != "deepmedic":
+        return build(config.backbone, problem, width=config.width)
     z, y, x = problem.spacing
     thick = problem.spatial_dims == 3 and z > 3 * max(y, x)
     flat = config.wide_view == "in-plane" or (config.wide_view == "auto" and thick)
@@ -162,6 +168,8 @@ def optimiser_of(config: RecipeConfig) -> Callable[[Sequence[nn.Parameter]], tor
         ]
         if config.optimiser == "sgd":
             return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+        if config.optimiser == "adam":
+            return torch.optim.Adam(groups, lr=config.learning_rate, betas=(config.momentum, 0.999))
         if config.optimiser == "adamw":
             return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.momentum, 0.999))
         return torch.optim.RMSprop(

@@ -205,6 +205,14 @@ class MeanTeacher(Method):
         """The teacher (section 2.2 of the paper)."""
         return self.teacher
 
+    def segmenter(self) -> nn.Module:
+        """The student."""
+        return self.student
+
+    def labelled_loss(self, logits: Tensor, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross entropy (Eq. 2), plus a Dice loss in the presets that want one."""
+        return supervised_losses(logits, label, self.config.dice_weight)
+
     def confidence(self, image: Tensor, probability: Tensor) -> Tensor:
         """Lead of the teacher's first class over its second, ``p1 - p2``: 0 at a tie, 1 when certain.
 
@@ -222,7 +230,7 @@ class MeanTeacher(Method):
         total: Tensor | None = None
         parts: dict[str, Tensor] = {}
         if on_labelled is not None and batch.label is not None:
-            total, parts = supervised_losses(on_labelled, batch.label, self.config.dice_weight)
+            total, parts = self.labelled_loss(on_labelled, batch.label)
         if on_unlabelled is not None and unlabelled is not None:
             consistency = self._consistency(on_unlabelled, unlabelled)
             total = weight * consistency if total is None else total + weight * consistency

@@ -8,9 +8,8 @@ from __future__ import annotations
 import copy
 from typing import Any, ClassVar
 
-import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from napari_penumbra.methods._base import Losses, Method, MethodConfig, Phase, Problem, StepBatch, Streams
 from napari_penumbra.methods._functional import average_into, freeze, warm_decay
@@ -66,13 +65,13 @@ class Supervised(Method):
 
     def __init__(self, config: MethodConfig, problem: Problem) -> None:
         super().__init__(config, problem)
-        self.network = make_network(self.config, problem)
+        self.network = self._make_network()
         self.average = freeze(copy.deepcopy(self.network)) if self.config.ema else None
         self.patch = patch_for(self.config, problem, self.network)
 
     @classmethod
     def twin_of(cls, method: Method) -> Supervised | None:
-        """Make the supervised twin of a method: same backbone, starting weights, optimiser, steps and labelled loss.
+        """Make the supervised twin of a method: same network, starting weights, optimiser, steps and labelled loss.
 
         It predicts with an average of weights as slow as the method's own, so the comparison is average against
         average. Random numbers are not consumed: the method's run is the same with and without a twin.
@@ -80,19 +79,16 @@ class Supervised(Method):
         Returns
         -------
         Supervised or None
-            None for a method that is supervised itself or does not train one network by `RecipeConfig`.
+            None for a method that is supervised itself or has no network that could be trained alone.
         """
-        config = method.config
-        if not method.uses_unlabelled or not isinstance(config, RecipeConfig):
+        config, network = method.config, method.segmenter()
+        if not method.uses_unlabelled or network is None or not isinstance(config, RecipeConfig):
             return None
         shared = {name: getattr(config, name) for name in RecipeConfig.model_fields if name != "unlabelled_batch"}
-        with torch.random.fork_rng(devices=[]):
-            twin = cls(SupervisedConfig(**shared, ema=getattr(config, "ema_late", 0.99)), method.problem)
-        student = getattr(method, "student", None)
-        if isinstance(student, nn.Module):
-            for network in filter(None, (twin.network, twin.average)):
-                average_into(network, student, decay=0)
-        return twin
+        return _Twin(SupervisedConfig(**shared, ema=getattr(config, "ema_late", 0.99)), method, network)
+
+    def _make_network(self) -> nn.Module:
+        return make_network(self.config, self.problem)
 
     def train(self, mode: bool = True) -> Supervised:
         """Switch the network to training or evaluation; the average always evaluates."""
@@ -119,8 +115,29 @@ class Supervised(Method):
         """The average, or the network itself without one."""
         return self.network if self.average is None else self.average
 
+    def labelled_loss(self, logits: Tensor, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross entropy plus a weighted Dice loss."""
+        return supervised_losses(logits, label, self.config.dice_weight)
+
     def _losses(self, batch: StepBatch) -> Losses | None:
         if batch.image is None or batch.label is None:
             return None
-        total, parts = supervised_losses(self.network(batch.image), batch.label, self.config.dice_weight)
+        total, parts = self.labelled_loss(self.network(batch.image), batch.label)
         return Losses(total, parts)
+
+
+class _Twin(Supervised):
+    """Trains a copy of another method's network by that method's own labelled loss and on its own patches."""
+
+    def __init__(self, config: SupervisedConfig, method: Method, network: nn.Module) -> None:
+        self._copied = (copy.deepcopy(network).requires_grad_(True),)
+        self._loss = method.labelled_loss
+        super().__init__(config, method.problem)
+        self.patch = method.streams(0).patch
+
+    def _make_network(self) -> nn.Module:
+        return self._copied[0]
+
+    def labelled_loss(self, logits: Tensor, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The other method's."""
+        return self._loss(logits, label)

@@ -6,7 +6,7 @@ each side, and which multiples a patch should have.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from torch import nn
@@ -16,7 +16,12 @@ from napari_penumbra.networks.deepmedic import DeepMedic
 from napari_penumbra.networks.unet import UNet
 from napari_penumbra.networks.vnet import VNet
 
-NETWORKS: dict[str, type[UNet] | type[VNet] | type[DeepMedic]] = {"unet": UNet, "vnet": VNet, "deepmedic": DeepMedic}
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "unet": UNet,
+    "vnet": VNet,
+    "deepmedic": DeepMedic,
+}
+"""Made with (in_channels, classes, spacing, spatial_dims, **options)."""
 
 
 class Wanted(Protocol):
