@@ -45,7 +45,7 @@ def read_case_images(root: Path, case: SpecCase, modalities: tuple[str, ...], pl
     Returns
     -------
     Tensor
-        (C, z, y, x) float32 on the plan's grid of this case.
+        (C, z, y, x) float32 on the plan's grid of this case, slice axis first.
 
     Raises
     ------
@@ -53,7 +53,9 @@ def read_case_images(root: Path, case: SpecCase, modalities: tuple[str, ...], pl
         A file is missing, damaged or on another grid than the study says.
     """
     paths = dict(zip(modalities, case.images, strict=True))
-    return prepare([_read_modality(root, case, paths[m]) for m in plan.modalities], plan.shape_of(case.grid))
+    volumes = (_read_modality(root, case, paths[m]) for m in plan.modalities)
+    turned = [None if v is None else np.ascontiguousarray(plan.turn(v)) for v in volumes]
+    return prepare(turned, plan.shape_of(case.grid))
 
 
 def _read_modality(root: Path, case: SpecCase, path: str | None) -> FloatVolume | None:
@@ -68,7 +70,7 @@ def _read_modality(root: Path, case: SpecCase, path: str | None) -> FloatVolume 
 
 
 def read_case_labels(root: Path, case: SpecCase, scheme: LabelScheme, plan: Plan) -> LabelArray:
-    """Read one case's annotation as class indices on the plan's grid; 255 where unknown.
+    """Read one case's annotation as class indices on the plan's grid, slice axis first; 255 where unknown.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def read_case_labels(root: Path, case: SpecCase, scheme: LabelScheme, plan: Plan
             f"The annotation of case {case.name} does not lie on the grid of its images.", "Open the case and save it."
         )
     labels = scheme.check(volume.data, f"The annotation of case {case.name}")
-    return resize_labels(plan.to_classes(labels), plan.shape_of(case.grid))
+    return resize_labels(np.ascontiguousarray(plan.turn(plan.to_classes(labels))), plan.shape_of(case.grid))
 
 
 _TOLERANCE_MM = 0.01

@@ -22,7 +22,8 @@ from napari_penumbra.domain.errors import ModelError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import UNKNOWN, LabelArray
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
+"""1 had neither ``dimensions`` nor ``slice_axis``: it was always 3 and 0."""
 SPACING_TOLERANCE = 0.05
 """A voxel edge within 5 % of the plan's is taken as equal: resampling would blur more than it aligns."""
 _FLOOR_SHARE = 0.05
@@ -46,38 +47,61 @@ class Plan:
     values
         Label values in order: class n + 1 of the network is ``values[n]``, class 0 is background.
     spacing
-        Voxel edges (z, y, x) in mm: the median of the training cases.
+        Voxel edges in mm, slice axis first: the median of the training cases.
     shape
-        Median size (z, y, x) of the training cases at that spacing.
+        Median size of the training cases at that spacing, slice axis first.
+    dimensions
+        3, or 2 for networks that see one slice at a time; then slices keep the thickness they have.
+    slice_axis
+        Which axis of a case's (z, y, x) array goes from slice to slice: the coarsest one. Networks see it as z.
     """
 
     modalities: tuple[str, ...]
     values: tuple[int, ...]
     spacing: tuple[float, float, float]
     shape: Shape
+    dimensions: int = 3
+    slice_axis: int = 0
     version: int = PLAN_VERSION
 
     @property
     def image_key(self) -> str:
         """Changes whenever prepared images would."""
-        return _digest([self.version, self.modalities, [round(s, 4) for s in self.spacing]])
+        return _digest([self.modalities, *self._grid_key()])
 
     @property
     def label_key(self) -> str:
         """Changes whenever prepared labels would."""
-        return _digest([self.version, self.values, [round(s, 4) for s in self.spacing]])
+        return _digest([self.values, *self._grid_key()])
+
+    def _grid_key(self) -> list[Any]:
+        return [self.version, [round(s, 4) for s in self.spacing], self.dimensions, self.slice_axis]
+
+    def turn(self, volume: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """View of a case's (z, y, x) array with the slice axis first."""
+        return np.moveaxis(volume, self.slice_axis, 0)
+
+    def turn_back(self, volume: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Inverse of `turn`."""
+        return np.moveaxis(volume, 0, self.slice_axis)
+
+    def first(self, zyx: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Put the slice axis of three things said of z, y and x first."""
+        a, b, c = zyx[self.slice_axis], *(v for axis, v in enumerate(zyx) if axis != self.slice_axis)
+        return a, b, c
 
     def shape_of(self, grid: Grid) -> Shape:
-        """Size (z, y, x) of a case on the plan's spacing.
+        """Size of a case on the plan's spacing, slice axis first.
 
         The resampled volume covers exactly the same millimetres as the case; its spacing is the plan's up to the
         rounding of the size.
         """
+        sizes, scales = self.first(grid.array_shape), self.first(grid.scale)
         z, y, x = (
             n if abs(scale / wanted - 1) <= SPACING_TOLERANCE else max(1, round(n * scale / wanted))
-            for n, scale, wanted in zip(grid.array_shape, grid.scale, self.spacing, strict=True)
+            for n, scale, wanted in zip(sizes, scales, self.spacing, strict=True)
         )
-        return z, y, x
+        return (sizes[0] if self.dimensions == 2 else z), y, x
 
     def to_classes(self, labels: LabelArray) -> LabelArray:
         """Map label values to class indices; unknown stays 255."""
@@ -105,7 +129,11 @@ class Plan:
             depth, height, width = (int(n) for n in data["shape"])
             values = tuple(int(v) for v in data["values"])
             names = tuple(str(m) for m in data["modalities"])
-            return cls(names, values, (z, y, x), (depth, height, width), int(data["version"]))
+            dimensions, slice_axis = int(data.get("dimensions", 3)), int(data.get("slice_axis", 0))
+            if dimensions not in (2, 3) or slice_axis not in (0, 1, 2):
+                raise ValueError(f"{dimensions} dimensions, slice axis {slice_axis}")
+            shape = (depth, height, width)
+            return cls(names, values, (z, y, x), shape, dimensions, slice_axis, int(data["version"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError("The model's plan cannot be read.", "Train anew.", details=repr(error)) from error
 

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from napari_penumbra.inference.machine import Machine, evaluating, is_out_of_memory
 from napari_penumbra.inference.plan import Shape
+from napari_penumbra.inference.slices import SLICES_AT_ONCE, SliceWise
 
 _BYTES_PER_VOXEL = 2048
 """Generous estimate of what a forward pass holds at once per voxel: 16 channels of float32, eight tensors deep, x4."""
@@ -45,10 +46,15 @@ class Predictor:
         Size (z, y, x) of a training patch: known to work, and the size of windows.
     overlap
         Share of a window that the next one covers again.
+    spatial_dims
+        2 for a network that sees slices, (B, C, Y, X); ``patch`` then has one voxel along z.
     """
 
-    def __init__(self, network: nn.Module, patch: Shape, machine: Machine, overlap: float = 0.5) -> None:
-        self.network = network
+    def __init__(
+        self, network: nn.Module, patch: Shape, machine: Machine, overlap: float = 0.5, spatial_dims: int = 3
+    ) -> None:
+        self.slice_wise = spatial_dims == 2
+        self.network = SliceWise(network) if self.slice_wise else network
         self.patch = patch
         self.machine = machine
         self.overlap = overlap
@@ -93,7 +99,8 @@ class Predictor:
     def _whole_fits(self, image: Tensor) -> bool:
         if any(type(m).__name__.startswith(_SIZE_DEPENDENT) for m in self.network.modules()):
             return False
-        return image[0].numel() * _BYTES_PER_VOXEL <= free_bytes(self.machine.device) * _MEMORY_SHARE
+        depth = min(image.shape[1], SLICES_AT_ONCE) if self.slice_wise else image.shape[1]
+        return depth * image[0, 0].numel() * _BYTES_PER_VOXEL <= free_bytes(self.machine.device) * _MEMORY_SHARE
 
     def _whole(self, image: Tensor) -> Tensor:
         shape = image.shape[1:]
@@ -110,10 +117,11 @@ class Predictor:
 
         result: Any = sliding_window_inference(
             image[None].to(self.machine.device),
-            roi_size=self.patch,
+            roi_size=(SLICES_AT_ONCE, *self.patch[1:]) if self.slice_wise else self.patch,
             sw_batch_size=1 if self._small or self.machine.device.type == "cpu" else 4,
             predictor=self._window,
-            overlap=self.overlap,
+            # Slices do not know each other: one that is seen twice is the same twice.
+            overlap=(0.0, self.overlap, self.overlap) if self.slice_wise else self.overlap,
             mode="gaussian",
         )
         probability: Tensor = result[0]

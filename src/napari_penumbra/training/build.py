@@ -10,20 +10,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_penumbra.domain.errors import JobError, ModelError, UsageError
+from napari_penumbra.domain.errors import JobError, ModelError
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.inference.machine import Machine
 from napari_penumbra.inference.plan import Plan
 from napari_penumbra.inference.predictor import Predictor
 from napari_penumbra.inference.run import PredictionRun
-from napari_penumbra.methods import get
-from napari_penumbra.methods._base import Method, MethodConfig
+from napari_penumbra.methods._base import Method
 from napari_penumbra.training import checkpoint as checkpoints
 from napari_penumbra.training.checkpoint import METHOD_PREFIX, load_method, under
 from napari_penumbra.training.events import Tell
 from napari_penumbra.training.learner import restore_weights
-from napari_penumbra.training.plan import make_plan, problem_of
+from napari_penumbra.training.plan import configure, make_plan, problem_of
 from napari_penumbra.training.trainer import Order, Trainer
 
 
@@ -43,29 +42,6 @@ def read_spec(run: Path) -> RunSpec:
 def study_of(run: Path) -> Path:
     """Folder of the study that a run belongs to: ``<study>/runs/<id>``."""
     return run.parent.parent
-
-
-def configure(spec: RunSpec) -> tuple[type[Method], MethodConfig]:
-    """Find the method and make its parameters.
-
-    Raises
-    ------
-    UsageError
-        Unknown method or preset, or a value out of its bounds.
-    """
-    kind = get(spec.method)
-    if spec.preset not in kind.presets:
-        raise UsageError(
-            f'The method {spec.method} has no preset "{spec.preset}".', f"Choose one of: {', '.join(kind.presets)}."
-        )
-    try:
-        return kind, kind.configure(spec.preset, spec.config, spec.steps)
-    except ValueError as error:
-        raise UsageError(
-            f"A parameter of {spec.method} is not valid.",
-            "Correct it on the Train page or in --set.",
-            details=str(error),
-        ) from error
 
 
 def make_method(spec: RunSpec, plan: Plan) -> Method:
@@ -128,5 +104,5 @@ def make_prediction(run: Path, spec: RunSpec, tell: Tell, stopping: Callable[[],
     machine.place(method)
     method.eval()
     z, y, x = (int(n) for n in state["patch"])
-    predictor = Predictor(method.predictor(), (z, y, x), machine)
+    predictor = Predictor(method.predictor(), (z, y, x), machine, spatial_dims=plan.dimensions)
     return PredictionRun(root, run.name, spec, method, plan, predictor, tell, stopping)

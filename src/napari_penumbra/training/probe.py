@@ -85,11 +85,12 @@ def _try(run: Path) -> dict[str, Any]:
 def _random_batch(method: Method, limits: Limits, step: int, machine: Machine, unlabelled: bool) -> StepBatch:
     wanted = limits.fit(method.streams(step))
     problem = method.problem
+    size = wanted.patch[3 - problem.spatial_dims :]
     # Noise, not zeros: a processor may be faster on zeros.
-    image = torch.randn((max(1, wanted.labelled), problem.in_channels, *wanted.patch))
-    label = torch.randint(0, problem.classes, (len(image), *wanted.patch))
+    image = torch.randn((max(1, wanted.labelled), problem.in_channels, *size))
+    label = torch.randint(0, problem.classes, (len(image), *size))
     label[torch.rand(label.shape) < 0.01] = IGNORE
     other = None
     if wanted.unlabelled and unlabelled:
-        other = machine.tensor(torch.randn((wanted.unlabelled, problem.in_channels, *wanted.patch)))
+        other = machine.tensor(torch.randn((wanted.unlabelled, problem.in_channels, *size)))
     return StepBatch(step, machine.tensor(image), label.to(machine.device), other)

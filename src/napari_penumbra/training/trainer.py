@@ -181,6 +181,8 @@ class Trainer:
         image = torch.from_numpy(patches.image).to(self.machine.device)
         label = torch.from_numpy(patches.label).to(self.machine.device).long() if patches.label is not None else None
         image, label = augment(image, label)
+        if self.plan.dimensions == 2:
+            image, label = image.squeeze(2), label.squeeze(1) if label is not None else None
         return self.machine.tensor(image), label, patches.cases
 
     def _ask_for_less(self) -> None:
@@ -229,7 +231,7 @@ class Trainer:
 
     def _predictor(self, learner: Learner, overlap: float = 0.5) -> Predictor:
         wanted = self.limits.fit(learner.method.streams(self.step))
-        return Predictor(learner.method.predictor(), wanted.patch, self.machine, overlap)
+        return Predictor(learner.method.predictor(), wanted.patch, self.machine, overlap, self.plan.dimensions)
 
     # ------------------------------------------------------------- validation
 
