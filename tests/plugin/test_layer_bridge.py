@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from plugin_cases import GRID, SessionStub, a_region, open_case, predicted_case
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
 
 from napari_penumbra.domain.case import CaseState
 from napari_penumbra.domain.errors import DiskError, UsageError
@@ -30,6 +32,7 @@ def paint(bridge: LayerBridge, z: int = 5, value: int = 1) -> None:
 
 def test_layers_of_a_case(viewer: Any, bridge: LayerBridge) -> None:
     bridge.show(predicted_case())
+    bridge.finish_showing()
     assert names(viewer) == ["p007 · DWI", "p007 · T2", "p007 · confidence", "p007 · prediction", "p007 · labels"]
     dwi, t2, confidence, prediction, labels = viewer.layers
     assert (dwi.visible, t2.visible) == (True, False)
@@ -43,6 +46,34 @@ def test_layers_of_a_case(viewer: Any, bridge: LayerBridge) -> None:
     assert bridge.case == "p007"
     assert not bridge.dirty()
     assert scale_bar(viewer).visible
+
+
+def test_hidden_layers_come_once_the_picture_is_there(viewer: Any, bridge: LayerBridge, qtbot: Any) -> None:
+    bridge.show(predicted_case())
+    assert names(viewer) == ["p007 · DWI", "p007 · prediction", "p007 · labels"]
+    other = viewer.add_image(np.ones((5, 6, 7), np.float32), name="mine")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 6, timeout=5000)
+    assert names(viewer)[:5] == ["p007 · DWI", "p007 · T2", "p007 · confidence", "p007 · prediction", "p007 · labels"]
+    assert viewer.layers.selection.active is other
+
+
+def test_hidden_layers_of_a_case_that_was_left_do_not_come(viewer: Any, bridge: LayerBridge, qtbot: Any) -> None:
+    bridge.show(predicted_case())
+    bridge.show(open_case("p008"))
+    qtbot.wait(300)
+    assert names(viewer) == ["p008 · DWI", "p008 · T2", "p008 · labels"]
+
+
+def test_no_layer_comes_in_the_middle_of_a_stroke(
+    viewer: Any, bridge: LayerBridge, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pressed = [Qt.MouseButton.LeftButton]
+    monkeypatch.setattr(QApplication, "mouseButtons", staticmethod(lambda: pressed[0]))
+    bridge.show(predicted_case())
+    qtbot.wait(200)
+    assert len(viewer.layers) == 3
+    pressed[0] = Qt.MouseButton.NoButton
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=5000)
 
 
 def test_scheme_names_and_colours(viewer: Any, bridge: LayerBridge, session: SessionStub) -> None:
@@ -248,6 +279,7 @@ def test_deleting_the_labels_layer_brings_it_back(
 
 def test_deleting_all_layers_keeps_the_labels(viewer: Any, bridge: LayerBridge, qtbot: Any) -> None:
     bridge.show(predicted_case())
+    bridge.finish_showing()
     bridge.go_to(a_region())
     viewer.layers.clear()
     qtbot.waitUntil(lambda: names(viewer) == ["p007 · labels"], timeout=2000)
@@ -258,6 +290,7 @@ def test_deleting_all_layers_keeps_the_labels(viewer: Any, bridge: LayerBridge, 
     assert bridge.modality is None
     assert bridge.contrast() is None
     bridge.show(open_case("p008"))
+    bridge.finish_showing()
     assert names(viewer) == ["p008 · DWI", "p008 · T2", "p008 · labels"]
 
 
@@ -372,6 +405,7 @@ def test_flip_modality(viewer: Any, bridge: LayerBridge) -> None:
     assert fronts == ["T2", "DWI", "T2"]
     bridge.show(open_case("p008"))
     assert bridge.modality == "T2"
+    bridge.finish_showing()
     assert viewer.layers["p008 · T2"].visible
     assert not viewer.layers["p008 · DWI"].visible
     viewer.layers["p008 · DWI"].visible = True
@@ -380,6 +414,7 @@ def test_flip_modality(viewer: Any, bridge: LayerBridge) -> None:
 
 def test_confidence_is_drawn_only_below_the_threshold(viewer: Any, bridge: LayerBridge) -> None:
     bridge.show(predicted_case())
+    bridge.finish_showing()
     layer = viewer.layers["p007 · confidence"]
     assert not layer.visible
     bridge.show_confidence(True)
@@ -393,6 +428,7 @@ def test_confidence_is_drawn_only_below_the_threshold(viewer: Any, bridge: Layer
     assert alpha(0.0) > alpha(0.2) > alpha(0.39) > 0.2
     assert alpha(0.4) == alpha(0.9) == 0
     bridge.show(predicted_case("p008"))
+    bridge.finish_showing()
     assert not viewer.layers["p008 · confidence"].visible
     assert viewer.layers["p008 · confidence"].contrast_limits[1] == pytest.approx(0.4)
 

@@ -62,6 +62,7 @@ def test_opens_the_named_study_and_a_case(viewer: Any, widget: PenumbraWidget) -
     assert widget.session.study is not None
     assert widget.session.study.name == "Tiny"
     assert widget.dock.cases.open("p002")
+    widget.bridge.finish_showing()
     assert [layer.name for layer in viewer.layers] == ["p002 · DWI", "p002 · T2", "p002 · labels"]
 
 

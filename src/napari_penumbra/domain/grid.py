@@ -62,6 +62,16 @@ class Grid:
         i, j, k = (int(n) for n in shape)
         return cls((i, j, k), tuple(tuple(float(v) for v in row) for row in matrix))
 
+    @classmethod
+    def picture(cls, width: int, height: int) -> Grid:
+        """Grid of a flat picture without millimetres: x to the right, y down, and one pixel counts as 1 mm."""
+        return cls.of((width, height, 1), np.diag([-1.0, -1.0, 1.0, 1.0]))
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether this is the grid of a picture (`picture`): nobody measured its millimetres."""
+        return self.shape[2] == 1 and self == Grid.picture(*self.shape[:2])
+
     @property
     def matrix(self) -> FloatArray:
         """The affine as a fresh (4, 4) array."""

@@ -96,6 +96,10 @@ class LayerBridge:
         self.case_changed.emit(case.name)
         self._set_dirty(case.restored > 0)
 
+    def finish_showing(self) -> None:
+        """Add the layers of the case that are still to come: hidden ones are added when the window is idle."""
+        self._own.finish()
+
     def clear(self) -> None:
         """Remove everything `show` added."""
         had = self.case
@@ -117,8 +121,11 @@ class LayerBridge:
 
     def _look_at_case(self, case: OpenCase, made: CaseLayers) -> None:
         viewer = self.viewer
-        self._letters.show(growing_letters(case.grid))
-        scale_bar(viewer).visible = True
+        if case.grid.is_picture:  # nobody measured it: neither sides of a patient nor millimetres
+            self._letters.clear()
+        else:
+            self._letters.show(growing_letters(case.grid))
+        scale_bar(viewer).visible = not case.grid.is_picture
         viewer.dims.axis_labels = (*viewer.dims.axis_labels[:-3], "z", "y", "x")
         z = made.labels.data_to_world((first_slice(case), 0, 0))[0]
         viewer.reset_view()
@@ -230,6 +237,7 @@ class LayerBridge:
     def show_confidence(self, visible: bool) -> None:
         """Show or hide the confidence overlay."""
         if self.layers is not None and self.layers.confidence is not None:
+            self._own.finish()
             self.layers.confidence.visible = visible
 
     def set_confidence_threshold(self, value: float) -> None:
@@ -261,10 +269,12 @@ class LayerBridge:
 
     def show_modality(self, name: str) -> None:
         """Bring a modality to the front."""
+        self._own.finish()
         self._modalities.show(name)
 
     def flip_modality(self, step: int = 1) -> None:
         """Bring the next (or previous) modality to the front."""
+        self._own.finish()
         self._modalities.flip(step)
 
     def contrast(self) -> tuple[float, float, float, float] | None:

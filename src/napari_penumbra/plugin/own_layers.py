@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication
 
 _COLLECT_AFTER_MS = 1000
+_NEXT_LAYER_MS = 30
+"""Between two layers the window answers to keys and the mouse."""
 
 
 class OwnLayers:
@@ -27,7 +30,11 @@ class OwnLayers:
         self._viewer = viewer
         self._on_lost = on_lost
         self._layers: list[Any] = []
+        self._waiting: list[Any] = []
         self._removing = False
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._add_next)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def __contains__(self, layer: Any) -> bool:
@@ -39,7 +46,11 @@ class OwnLayers:
         self._viewer.add_layer(layer)
 
     def replace(self, layers: Iterable[Any]) -> None:
-        """Take every layer of ours out and put others on top, in order, drawing once."""
+        """Take every layer of ours out and put others on top, in order, drawing once.
+
+        Layers that are not visible wait: each costs napari 100 ms, and the reader waits for the picture. They follow
+        one by one as soon as the window is idle, or all at once by `finish`.
+        """
         mine, self._layers = self._layers, []
         self._removing = True
         # napari collects garbage when layers go, 130 ms each time; frozen objects are not looked at. Later is enough.
@@ -50,13 +61,44 @@ class OwnLayers:
                     if layer in self._viewer.layers:
                         self._viewer.layers.remove(layer)
                 self._removing = False
-                for layer in layers:
-                    self.add(layer)
+                self._layers = list(layers)
+                self._waiting = [layer for layer in self._layers if not layer.visible]
+                for layer in self._layers:
+                    if layer.visible:
+                        self._viewer.add_layer(layer)
         finally:
             gc.unfreeze()
             self._removing = False
         if mine:
             QTimer.singleShot(_COLLECT_AFTER_MS, gc.collect)
+        if self._waiting:
+            self._timer.start(_NEXT_LAYER_MS)
+
+    def finish(self) -> None:
+        """Add every layer that still waits, unless the window has gone."""
+        if self._window_gone():
+            self._waiting = []
+        while self._waiting:
+            self._insert(self._waiting.pop(0))
+
+    def _add_next(self) -> None:
+        if not self._waiting or self._window_gone():
+            return
+        # A layer that comes in the middle of a stroke would take the mouse away from it.
+        if QApplication.mouseButtons() == Qt.MouseButton.NoButton:
+            self._insert(self._waiting.pop(0))
+        if self._waiting:
+            self._timer.start(_NEXT_LAYER_MS)
+
+    def _insert(self, layer: Any) -> None:
+        """Put a layer below those that come after it in our order; what was selected stays selected."""
+        shown = self._viewer.layers
+        above = self._layers[next(n for n, own in enumerate(self._layers) if own is layer) + 1 :]
+        places = [shown.index(other) for other in above if other in shown]
+        selected = shown.selection.active
+        shown.insert(min(places, default=len(shown)), layer)
+        if selected is not None:
+            shown.selection.active = selected
 
     def _drawn_once(self) -> AbstractContextManager[Any]:
         batch = getattr(self._viewer.layers, "batched_update", None)  # since napari 0.9
@@ -64,14 +106,19 @@ class OwnLayers:
 
     def bring_back(self, layer: Any) -> bool:
         """Add a layer again that was removed by hand; False when the window has gone meanwhile."""
-        window = getattr(self._viewer, "window", None)
-        if getattr(window, "_qt_window", None) is None or layer in self._viewer.layers:
+        if self._window_gone() or layer in self._viewer.layers:
             return False
         self.add(layer)
         return True
 
+    def _window_gone(self) -> bool:
+        window = getattr(self._viewer, "window", None)
+        return getattr(window, "_qt_window", None) is None
+
     def close(self) -> None:
         """Stop listening; the layers stay."""
+        self._timer.stop()
+        self._waiting = []
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
     def _on_removed(self, event: Any) -> None:
