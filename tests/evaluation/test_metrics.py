@@ -175,3 +175,52 @@ def test_shapes_and_spacing_are_checked() -> None:
         score(a, a[:2], SPACING, (1,))
     with pytest.raises(ValueError, match="spacing"):
         score(a, a, (1.0, 0.0, 1.0), (1,))
+
+
+def flat_blobs(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two overlapping ragged discs in a picture."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:24, :31]
+
+    def disc() -> np.ndarray:
+        center, radius = rng.uniform((9, 11), (14, 18)), rng.uniform(4, 8)
+        return ((y - center[0]) ** 2 + (x - center[1]) ** 2 < radius**2 + rng.normal(0, 4, y.shape))[None]
+
+    return disc().astype(np.uint8), disc().astype(np.uint8)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("seed", range(5))
+def test_a_picture_is_measured_along_its_contours(seed: int) -> None:
+    torch = pytest.importorskip("torch")
+    monai = pytest.importorskip("monai.metrics")
+    a, b = flat_blobs(seed)
+    found = score(a, b, (1.0, 0.7, 1.1), [1])[1]
+
+    def contour(mask: np.ndarray) -> list[tuple[float, float]]:
+        plane = np.pad(mask[0], 1)
+        return [
+            (0.7 * y, 1.1 * x)
+            for y, x in np.argwhere(plane)
+            if not (plane[y - 1, x] and plane[y + 1, x] and plane[y, x - 1] and plane[y, x + 1])
+        ]
+
+    there = [min(math.dist(p, q) for q in contour(b)) for p in contour(a)]
+    back = [min(math.dist(p, q) for q in contour(a)) for p in contour(b)]
+    assert found.hd == pytest.approx(max(there + back))
+    assert found.assd == pytest.approx(sum(there + back) / len(there + back))
+    assert len(contour(a)) < 0.7 * a.sum()  # not every pixel is surface
+
+    tensors = [torch.from_numpy(m[None]).float() for m in (a, b)]  # one picture, one channel
+    options = {"include_background": True, "spacing": [0.7, 1.1]}
+    assert found.hd == pytest.approx(float(monai.compute_hausdorff_distance(*tensors, **options)), rel=1e-4)
+    directed = [float(monai.compute_average_surface_distance(*pair, **options)) for pair in (tensors, tensors[::-1])]
+    assert found.assd_mean_of_means == pytest.approx(sum(directed) / 2, rel=1e-4)
+
+
+def test_one_slice_of_a_volume_is_measured_as_before() -> None:
+    a, b = flat_blobs(1)
+    inside = [np.concatenate([np.zeros_like(m), m, np.zeros_like(m)]) for m in (a, b)]
+    # In a volume of several slices every voxel of a one-slice mask has a neighbour outside, above and below.
+    assert surface(inside[0].astype(bool)).sum() == a.sum()
+    assert score(*inside, SPACING, [1])[1].assd != score(a, b, SPACING, [1])[1].assd

@@ -141,7 +141,7 @@ def test_samples_in_the_menu(make_napari_viewer: Any) -> None:
     manifest = PluginManager.instance().get_manifest("napari-penumbra")
     assert manifest.contributions.sample_data is not None
     for sample in manifest.contributions.sample_data:
-        assert ("simulated" in sample.display_name) == ("stroke" in sample.key)
+        assert ("simulated" in sample.display_name) == (sample.key not in ("spine-mr", "chest-ct"))
     assert len(viewer.open_sample("napari-penumbra", "stroke-case")) == 8
     viewer.layers.clear()
     assert len(viewer.open_sample("napari-penumbra", "chest-ct")) == 2
@@ -165,12 +165,13 @@ def test_sample_study_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     made: list[Path] = []
     original = samples.make_sample_study
 
-    def small(root: Path) -> Path:
+    def small(root: Path, cohort: str) -> Path:
         made.append(root)
-        return original(root, cases=1, labelled=1, modalities=("DWI",))
+        return original(root, cases=1, labelled=1, cohort=cohort)
 
     monkeypatch.setattr(samples, "make_sample_study", small)
     root = tmp_path / "study"
     assert make_or_find_sample_study(root) == root
     assert make_or_find_sample_study(root) == root
-    assert made == [root]
+    assert make_or_find_sample_study(tmp_path / "2d", "lesions-2d") == tmp_path / "2d"
+    assert made == [root, tmp_path / "2d"]

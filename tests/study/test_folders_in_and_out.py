@@ -10,11 +10,12 @@ from study_scans import SCHEME, ball, draft, grid, mask, predict, scan
 from napari_penumbra.domain.case import Closing
 from napari_penumbra.domain.errors import PenumbraError, UsageError
 from napari_penumbra.domain.grid import Grid, ijk_to_zyx, zyx_to_ijk
+from napari_penumbra.imaging.cohorts import cohort as cohort_of
 from napari_penumbra.imaging.files import read_labels
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.study.exporters.nifti import export_nifti
 from napari_penumbra.study.importers.folder import plan_folder
-from napari_penumbra.study.samples import REFERENCE, make_sample_study
+from napari_penumbra.study.samples import FIRST_SEED, REFERENCE, make_sample_study
 from napari_penumbra.study.store import Study
 
 
@@ -169,3 +170,36 @@ def test_sample_study_refuses(tmp_path: Path, cases: int, labelled: int, modalit
     with pytest.raises(UsageError):
         make_sample_study(tmp_path / "x", cases, labelled, modalities=modalities)
     assert SCHEME.values == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("cohort", "modalities", "classes"),
+    [
+        ("atrium", ("LGE",), ["left atrium"]),
+        ("pelvis", ("T2",), ["bladder", "prostate", "rectum"]),
+        ("lesions-2d", ("Red", "Green", "Blue"), ["lesion"]),
+    ],
+)
+def test_sample_study_of_every_cohort(
+    tmp_path: Path, cohort: str, modalities: tuple[str, ...], classes: list[str]
+) -> None:
+    root = make_sample_study(tmp_path / "demo", cases=2, labelled=1, cohort=cohort)
+    with Study.open(root) as study:
+        assert study.simulated
+        assert "simulated" in study.name
+        assert study.modalities == modalities
+        assert [c.name for c in study.labels.classes] == classes
+        assert (study.counts().cases, study.counts().labelled) == (2, 1)
+        first, second = study.order()
+        truth = read_labels(root / REFERENCE / f"{first}.nii.gz").volume.data
+        np.testing.assert_array_equal(study.read(first).labels, truth)
+        case = cohort_of(cohort).make(FIRST_SEED + 1)
+        for modality, image in study.read(second).images.items():
+            np.testing.assert_array_equal(image, case.images[modality])
+        assert study.grid(second).is_picture == (cohort == "lesions-2d")
+
+
+def test_sample_study_refuses_an_unknown_cohort(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no simulated cohort"):
+        make_sample_study(tmp_path / "x", cohort="heart")
+    assert FIRST_SEED + 500 <= 1000  # even the largest demo stays below the seeds for tuning

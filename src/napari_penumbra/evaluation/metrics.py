@@ -4,7 +4,8 @@ Definitions (A the prediction's mask of a class, B the reference's; unknown voxe
 
 * Dice ``2|A∩B| / (|A|+|B|)``, Jaccard ``|A∩B| / |A∪B|``.
 * A *surface voxel* is a voxel of a mask with at least one of its six face neighbours outside (the volume's edge counts
-  as outside). d(A→B) are the Euclidean distances in mm from each surface voxel of A to the nearest one of B.
+  as outside). In a volume of one slice the neighbours are the four in the slice: every pixel of a picture would be
+  surface otherwise. d(A→B) are the Euclidean distances in mm from each surface voxel of A to the nearest one of B.
 * HD ``max(max d(A→B), max d(B→A))``.
 * HD95 the larger of the two 95th percentiles (linear interpolation), as MONAI computes it.
 * HD95 pooled: the 95th percentile of both sets of distances thrown together, as medpy and most left-atrium tables do.
@@ -31,6 +32,8 @@ Distances = npt.NDArray[np.float64]
 
 PERCENTILE = 95.0
 _FACES = ndimage.generate_binary_structure(3, 1)
+_EDGES = _FACES & np.array([False, True, False])[:, None, None]
+"""The neighbours within a slice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +140,9 @@ def directed_distances(a: Mask, b: Mask, spacing: Sequence[float]) -> tuple[Dist
         d(a→b) and d(b→a) in mm, one entry per surface voxel.
     """
     box = _box(a | b)
+    flat = a.shape[0] == 1
     # One voxel of nothing around, so that the volume's edge counts as outside; nothing beyond the box can be nearest.
-    edge_a, edge_b = surface(np.pad(a[box], 1)), surface(np.pad(b[box], 1))
+    edge_a, edge_b = surface(np.pad(a[box], 1), flat), surface(np.pad(b[box], 1), flat)
     to_b = ndimage.distance_transform_edt(~edge_b, sampling=spacing)
     there: Distances = to_b[edge_a]
     del to_b
@@ -146,9 +150,12 @@ def directed_distances(a: Mask, b: Mask, spacing: Sequence[float]) -> tuple[Dist
     return there, back
 
 
-def surface(mask: Mask) -> Mask:
-    """Voxels of a mask with a face neighbour outside it; the volume's edge counts as outside."""
-    inner: Mask = ndimage.binary_erosion(mask, _FACES, border_value=0)
+def surface(mask: Mask, flat: bool = False) -> Mask:
+    """Voxels of a mask with a face neighbour outside it; the volume's edge counts as outside.
+
+    ``flat`` looks for neighbours within the slice only.
+    """
+    inner: Mask = ndimage.binary_erosion(mask, _EDGES if flat else _FACES, border_value=0)
     return mask & ~inner
 
 

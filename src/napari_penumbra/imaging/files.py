@@ -7,43 +7,67 @@ by permuting and flipping whole axes, so no voxel value is ever computed and `on
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_penumbra.domain.case import Volume
+from napari_penumbra.domain.colour import COLOUR
 from napari_penumbra.domain.errors import ImageError, LabelError
 from napari_penumbra.domain.grid import AnyArray, Grid, ijk_to_zyx, zyx_to_ijk
-from napari_penumbra.imaging import nifti, sitk
+from napari_penumbra.imaging import nifti, pictures, sitk
 from napari_penumbra.imaging.raw import COPY_AGAIN, RawImage, technical, unreadable
 
 write_nifti = nifti.write_nifti
+T = TypeVar("T")
 
-Format = Literal["NIfTI", "NRRD", "MetaImage"]
+Format = Literal["NIfTI", "NRRD", "MetaImage", "PNG", "JPEG", "TIFF", "BMP"]
 
 SUFFIXES: dict[str, Format] = {
     ".nii": "NIfTI", ".nii.gz": "NIfTI", ".hdr": "NIfTI", ".hdr.gz": "NIfTI", ".img": "NIfTI", ".img.gz": "NIfTI",
     ".nrrd": "NRRD", ".nhdr": "NRRD", ".mha": "MetaImage", ".mhd": "MetaImage",
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
 }  # fmt: skip
 """What each file name ending promises."""
 
+PICTURES: tuple[Format, ...] = ("PNG", "JPEG", "TIFF", "BMP")
+"""Formats of flat pictures, which know no millimetres."""
+
 _READERS: dict[Format, Callable[[Path], RawImage]] = {"NIfTI": nifti.read, "NRRD": sitk.read, "MetaImage": sitk.read}
+_ENDINGS: dict[Format, str] = {
+    "NIfTI": ".nii or .nii.gz", "NRRD": ".nrrd", "MetaImage": ".mha or .mhd",
+    "PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "BMP": ".bmp",
+}  # fmt: skip
+_PICTURE_STARTS: tuple[tuple[bytes, Format], ...] = (
+    (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+)  # fmt: skip
 _OTHER_KINDS = (
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"II*\0", "a TIFF picture"),
-    (b"MM\0*", "a TIFF picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"RIFF", "a WebP picture or another RIFF file"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"%PDF", "a PDF document"),
     (b"\x89HDF", "an HDF5 file"),
 )
-_SAVE_AS = "Save it as NIfTI (.nii.gz), NRRD or MHA and add that."
+_SAVE_AS = "Save a scan as NIfTI (.nii.gz), NRRD or MHA, a picture as PNG, and add that."
 
 # How far a whole number may be off after a stored scale factor in single precision (SPM masks: 255 × 1/255).
 _SCALED_LABEL_TOLERANCE = 1e-3
+
+
+class Kind(StrEnum):
+    """What sort of file label values came from; `study.masks` reads 255 accordingly."""
+
+    SCAN = "scan"
+    PICTURE = "picture"
+    LOSSY = "lossy picture"
+    """JPEG: values near an edge have changed."""
+    OWN = "own picture"
+    """Labels that this program exported as PNG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +82,14 @@ class ReadImage:
         The file's own grid, so that labels can go back onto it with `onto_source`.
     warnings
         Sentences for the reader: values replaced, orientation assumed.
+    kind
+        The sort of file.
     """
 
     volume: Volume
     source: Grid
     warnings: tuple[str, ...] = ()
+    kind: Kind = Kind.SCAN
 
 
 def suffix_of(path: Path) -> str:
@@ -71,13 +98,19 @@ def suffix_of(path: Path) -> str:
     return max((s for s in SUFFIXES if name.endswith(s)), key=len, default="")
 
 
+def is_picture_file(path: Path) -> bool:
+    """Whether a file's name says that it is a flat picture: PNG, JPEG, TIFF or BMP."""
+    return SUFFIXES.get(suffix_of(path)) in PICTURES
+
+
 def read_image(path: Path) -> ReadImage:
-    """Read a scan.
+    """Read a scan or a grey picture.
 
     Parameters
     ----------
     path
-        NIfTI (``.nii``, ``.nii.gz``, ``.hdr``/``.img``), NRRD (``.nrrd``, ``.nhdr``) or MetaImage (``.mha``, ``.mhd``).
+        NIfTI (``.nii``, ``.nii.gz``, ``.hdr``/``.img``), NRRD (``.nrrd``, ``.nhdr``), MetaImage (``.mha``, ``.mhd``) or
+        a grey PNG, JPEG, TIFF or BMP picture (one slice, see `pictures`).
 
     Returns
     -------
@@ -87,9 +120,53 @@ def read_image(path: Path) -> ReadImage:
     Raises
     ------
     ImageError
-        The file is missing, empty, cut off, not an image, absurd, or holds more than one volume.
+        The file is missing, empty, cut off, not an image, absurd, coloured, or holds more than one volume.
     """
-    raw = _read(path)
+    raw, kind = _guarded(path, _raw_image)
+    return _intensities(path, raw, kind)
+
+
+def read_channels(path: Path) -> dict[str, ReadImage]:
+    """Read a colour picture as three one-slice images on one grid; a grey one gives three equal ones, with a warning.
+
+    Returns
+    -------
+    dict
+        `COLOUR` to image; see `read_image` for the rest.
+
+    Raises
+    ------
+    ImageError
+        As for `read_image`, or the file is a scan.
+    """
+
+    def channels(path: Path, kind: Format) -> dict[str, RawImage]:
+        if kind not in PICTURES:
+            raise ImageError(f"{path.name} is not a picture: it has no colours.", "Give one file per modality.")
+        picture = pictures.read_picture(path)
+        return {name: pictures.plane(picture, path, name) for name in COLOUR}
+
+    found = {name: _intensities(path, raw, Kind.PICTURE) for name, raw in _guarded(path, channels).items()}
+    # What is to be said of the file is said once.
+    rest = {name: replace(one, warnings=()) for name, one in found.items() if name != COLOUR[0]}
+    return {**found, **rest}
+
+
+def _raw_image(path: Path, kind: Format) -> tuple[RawImage, Kind]:
+    if kind in PICTURES:
+        return pictures.plane(pictures.read_picture(path), path), Kind.PICTURE
+    return _READERS[kind](path), Kind.SCAN
+
+
+def _raw_labels(path: Path, kind: Format) -> tuple[RawImage, Kind]:
+    if kind not in PICTURES:
+        return _READERS[kind](path), Kind.SCAN
+    found = pictures.read_mask(path)
+    raw = pictures.as_raw(found.pixels, found.source, found.warnings)
+    return raw, Kind.OWN if found.own else Kind.LOSSY if found.lossy else Kind.PICTURE
+
+
+def _intensities(path: Path, raw: RawImage, kind: Kind) -> ReadImage:
     values = _canonical(raw)
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinity and is reported below
         if raw.slope != 1.0 or raw.intercept != 0.0:
@@ -100,7 +177,7 @@ def read_image(path: Path) -> ReadImage:
     if values.dtype.kind == "f" or raw.slope != 1.0:
         data, more = _finite(data, path)
         warnings += more
-    return ReadImage(Volume(data, raw.grid.reorientation().target), raw.grid, warnings)
+    return ReadImage(Volume(data, raw.grid.reorientation().target), raw.grid, warnings, kind)
 
 
 def read_volume(path: Path) -> Volume:
@@ -124,14 +201,14 @@ def read_labels(path: Path) -> ReadImage:
     LabelError
         Values that are not whole numbers (a scan chosen by mistake, a mask that was interpolated).
     """
-    raw = _read(path)
+    raw, kind = _guarded(path, _raw_labels)
     values = _canonical(raw)
     scaled = raw.slope != 1.0 or raw.intercept != 0.0
     if scaled:
         values = values.astype(np.float64) * raw.slope + raw.intercept
     if values.dtype.kind == "f":
         values = _whole(values, path, _SCALED_LABEL_TOLERANCE if scaled else 0.0)
-    return ReadImage(Volume(values, raw.grid.reorientation().target), raw.grid, raw.warnings)
+    return ReadImage(Volume(values, raw.grid.reorientation().target), raw.grid, raw.warnings, kind)
 
 
 def onto_source(array_zyx: AnyArray, source: Grid) -> AnyArray:
@@ -180,11 +257,11 @@ def _whole(values: AnyArray, path: Path, tolerance: float) -> AnyArray:
     return rounded.astype(np.int64)
 
 
-def _read(path: Path) -> RawImage:
+def _guarded(path: Path, read: Callable[[Path, Format], T]) -> T:
     path = Path(path)
     try:
         _check_present(path)
-        return _READERS[_format(path)](path)
+        return read(path, _format(path))
     except OSError as error:
         raise ImageError(
             f"{path.name} cannot be opened.", "Check its permissions and that the disk or share is connected.",
@@ -217,9 +294,9 @@ def _format(path: Path) -> Format:
     if named is not None and content == named:
         return named
     if content is not None:
-        right = {"NIfTI": ".nii or .nii.gz", "NRRD": ".nrrd", "MetaImage": ".mha or .mhd"}[content]
         raise ImageError(
-            f"{path.name} is a {content} file under a wrong name.", f"Rename it so that it ends in {right}."
+            f"{path.name} is a {content} file under a wrong name.",
+            f"Rename it so that it ends in {_ENDINGS[content]}.",
         )
     if named is None and not what:
         raise ImageError(f"{path.name} is not an image of a kind that can be read.", _SAVE_AS)
@@ -239,6 +316,11 @@ def _content(path: Path) -> tuple[Format | None, str]:
         return None, "a DICOM file; a series of them must be converted first"
     if nifti.looks_like_analyze(head):
         return None, "an Analyze file, which cannot tell the patient's left from right"
+    for magic, kind in _PICTURE_STARTS:
+        if head.startswith(magic):
+            return kind, ""
+    if head.startswith(b"BM") and head[6:10] == bytes(4):
+        return "BMP", ""
     for magic, what in _OTHER_KINDS:
         if head.startswith(magic):
             return None, what

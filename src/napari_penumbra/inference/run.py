@@ -104,7 +104,7 @@ class PredictionRun:
         probability = self.predictor.probabilities(image)
         with evaluating(self.method):
             result = answer(self.method, image, probability, self.plan, case.grid.array_shape)
-        return str(write_answer(self.root, case, self.name, result))
+        return str(write_answer(self.root, case, self.name, result, self.method.confidence_words()))
 
 
 _MEMORY_REMEDY = "Close other programs, or predict it on a machine with more memory."

@@ -23,8 +23,13 @@ def predictions_folder(case: SpecCase) -> PurePosixPath:
     return PurePosixPath(path).parent.parent / "predictions"
 
 
-def write_answer(root: Path, case: SpecCase, run: str, answer: Answer) -> PurePosixPath:
+def write_answer(root: Path, case: SpecCase, run: str, answer: Answer, means: str = "") -> PurePosixPath:
     """Write a prediction's files; the study takes notice of the sidecar only, so a crash leaves no half prediction.
+
+    Parameters
+    ----------
+    means
+        What the confidence means, in words; kept beside the map, for desks on which the method is not installed.
 
     Returns
     -------
@@ -47,6 +52,7 @@ def write_answer(root: Path, case: SpecCase, run: str, answer: Answer) -> PurePo
         "run": run,
         "labels": str(labels),
         "confidence": str(confidence),
+        "confidence_means": means,
         "created": dt.datetime.now(dt.UTC).isoformat(),
     }
     write_text(root / sidecar, json.dumps(data, ensure_ascii=False, indent=1))

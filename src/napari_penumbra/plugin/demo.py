@@ -45,12 +45,15 @@ def run_demo(study: Path, report: Path) -> Path:
     walk = Walkthrough(viewer, report)
     started = time.monotonic()
     lines: list[str] = []
+    name = study.name
     try:
         _walk(walk, study, lines)
+        name = walk.widget.session.opened().name
     finally:
         walk.widget.shut()
         viewer.close()
     lines.append(f"The whole loop took {time.monotonic() - started:.0f} s on this machine.")
+    lines.insert(0, f"The study: {name}. Every case in it is simulated.")
     return _write_page(report, walk.shots, lines)
 
 
@@ -154,7 +157,7 @@ def _write_page(folder: Path, shots: list[tuple[Path, str]], lines: list[str]) -
     page = folder / "index.html"
     page.write_text(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>napari-penumbra: one loop, simulated cases</title>'
-        "<h1>One loop on simulated cases</h1><p>All cases are simulated strokes on the MNI152 anatomy. A few hundred "
+        "<h1>One loop on simulated cases</h1><p>All cases are simulated. A few hundred "
         "steps on a small machine show that the loop works, not how good a method is.</p>"
         f"<ul>{items}</ul>{figures}</html>\n",
         encoding="utf-8",

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_penumbra.domain.case import ImageArray, OpenCase
+from napari_penumbra.domain.colour import COLOUR, PICTURE, has_colour
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, UNKNOWN_COLOR, LabelScheme
 from napari_penumbra.plugin.confidence_overlay import confidence_colormap, threshold_limits
 from napari_penumbra.plugin.geometry import placement
+from napari_penumbra.study.thumbnails import colour_bytes
 
 METADATA_KEY = "penumbra"
 LABELS_OPACITY = 0.55
@@ -57,8 +59,11 @@ def make_layers(case: OpenCase, scheme: LabelScheme, front: str | None, threshol
 
     place = placement(case.grid)
     note = {METADATA_KEY: {"case": case.name, "grid": case.grid.to_json()}}
-    shown = front if front in case.images else next(iter(case.images), None)
-    images = {
+    coloured = has_colour(tuple(case.images))
+    names = (PICTURE, *case.images) if coloured else tuple(case.images)
+    shown = front if front in names else next(iter(names), None)
+    images = {PICTURE: _picture_layer(case, shown == PICTURE, note)} if coloured else {}
+    images |= {
         modality: Image(
             data,
             name=f"{case.name} · {modality}",
@@ -79,6 +84,15 @@ def make_layers(case: OpenCase, scheme: LabelScheme, front: str | None, threshol
     if case.confidence is not None:
         made.confidence = _confidence_layer(case.name, case.confidence, case.grid, threshold, note)
     return made
+
+
+def _picture_layer(case: OpenCase, visible: bool, note: dict[str, Any]) -> Any:
+    """Red, green and blue as the eye knows them; the single channels stay beside it, in grey."""
+    from napari.layers import Image
+
+    pixels = colour_bytes(np.stack([case.images[name] for name in COLOUR], axis=-1))
+    name = f"{case.name} · {PICTURE}"
+    return Image(pixels, rgb=True, name=name, visible=visible, metadata=note, **placement(case.grid))
 
 
 def _confidence_layer(

@@ -68,16 +68,18 @@ class Modalities:
                     self.show(next(iter(self._images)))
 
     def contrast(self) -> tuple[float, float, float, float] | None:
-        """Lowest and highest intensity and the window edges of the modality in front."""
+        """Lowest and highest intensity and the window edges of the modality in front; None of a colour picture."""
         if self.front is None:
             return None
         layer = self._images[self.front]
+        if layer.rgb:
+            return None  # napari shows colours as they are
         low, high = (float(v) for v in layer.contrast_limits)
         return (*value_range(layer.data), low, high)
 
     def set_contrast(self, low: float, high: float) -> None:
         """Set the window edges of the modality in front; an empty window is ignored."""
-        if self.front is not None and low < high:
+        if self.front is not None and low < high and not self._images[self.front].rgb:
             self._images[self.front].contrast_limits = (low, high)
 
     def _set_front(self, name: str) -> None:

@@ -18,10 +18,11 @@ _MASK_NAME = re.compile(r"(^|[^a-z])(labels?|labelmap|seg|segmentation|masks?|gt
 
 def get_reader(path: str | list[str]) -> Reader | None:
     """Return `read` when every path ends like a file that it can read (npe2 reader contribution)."""
-    from napari_penumbra.imaging.files import suffix_of
+    from napari_penumbra.imaging.files import is_picture_file, suffix_of
 
-    paths = [path] if isinstance(path, str) else path
-    return read if paths and all(suffix_of(Path(p)) for p in paths) else None
+    paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
+    # napari opens pictures well by itself.
+    return read if paths and all(suffix_of(p) and not is_picture_file(p) for p in paths) else None
 
 
 def read(path: str | list[str]) -> list[LayerTuple]:

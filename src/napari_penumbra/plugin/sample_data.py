@@ -1,4 +1,4 @@
-"""File > Open Sample: two real labelled scans, one simulated stroke case, and the whole simulated study in the dock."""
+"""File > Open Sample: two real labelled scans, one simulated stroke case, and whole simulated studies in the dock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from napari_penumbra.plugin.readers import LayerTuple, read_one
 
 PLUGIN, WIDGET = "napari-penumbra", "Penumbra"
-STROKE_SEED = 2026
-STUDY_LAYER = "Simulated stroke study: opening in the Penumbra dock"
+STROKE_SEED = 500
+STUDY_LAYER = "Simulated study: opening in the Penumbra dock"
 
 
 def spine_mr() -> list[LayerTuple]:
@@ -54,7 +54,27 @@ def stroke_case() -> list[LayerTuple]:
 
 
 def stroke_study() -> list[LayerTuple]:
-    """Open the simulated cohort in the dock.
+    """Open the simulated strokes in the dock."""
+    return _study("stroke")
+
+
+def atrium_study() -> list[LayerTuple]:
+    """Open the simulated left atria in the dock."""
+    return _study("atrium")
+
+
+def pelvis_study() -> list[LayerTuple]:
+    """Open the simulated pelvic organs in the dock."""
+    return _study("pelvis")
+
+
+def lesions_2d_study() -> list[LayerTuple]:
+    """Open the simulated pictures of lesions in the dock."""
+    return _study("lesions-2d")
+
+
+def _study(cohort: str) -> list[LayerTuple]:
+    """Open a simulated cohort in the dock.
 
     napari wants a layer from every sample; the one returned here is an empty note, taken away once the study is open.
     """
@@ -64,43 +84,47 @@ def stroke_study() -> list[LayerTuple]:
 
     viewer = current_viewer()
     if viewer is not None:
-        QTimer.singleShot(0, lambda: open_sample_study(viewer))
+        QTimer.singleShot(0, lambda: open_sample_study(viewer, cohort))
     return [(np.empty((0, 3)), {"name": STUDY_LAYER, "visible": False}, "points")]
 
 
-def open_sample_study(viewer: Any) -> None:
-    """Open the simulated study in the dock; on the first time it is made, which takes some seconds in the background.
+def open_sample_study(viewer: Any, cohort: str = "stroke") -> None:
+    """Open a simulated study in the dock; on the first time it is made, which takes some seconds in the background.
 
     Parameters
     ----------
     viewer
         The napari viewer whose dock shall show it.
+    cohort
+        Key of one of `imaging.cohorts.COHORTS`.
     """
     viewer = getattr(viewer, "__wrapped__", viewer)
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     for layer in [layer for layer in viewer.layers if layer.name == STUDY_LAYER]:
         viewer.layers.remove(layer)
-    in_background(make_or_find_sample_study, widget.open_study, widget.session.failed.emit)
+    in_background(lambda: make_or_find_sample_study(cohort=cohort), widget.open_study, widget.session.failed.emit)
 
 
-def make_or_find_sample_study(root: Path | None = None) -> Path:
-    """Return the folder of the simulated study, made now if it was not there.
+def make_or_find_sample_study(root: Path | None = None, cohort: str = "stroke") -> Path:
+    """Return the folder of a simulated study, made now if it was not there.
 
     Parameters
     ----------
     root
         Where; a folder of the user's own data by default.
+    cohort
+        Key of one of `imaging.cohorts.COHORTS`.
     """
     import platformdirs
 
     from napari_penumbra.study.layout import Layout
     from napari_penumbra.study.samples import make_sample_study
 
-    folder = root or platformdirs.user_data_path(PLUGIN, appauthor=False) / "simulated-stroke-study"
+    folder = root or platformdirs.user_data_path(PLUGIN, appauthor=False) / f"simulated-{cohort}-study"
     if Layout(folder).manifest.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    return Path(make_sample_study(folder))
+    return Path(make_sample_study(folder, cohort=cohort))
 
 
 def in_background(work: Callable[[], Path], then: Callable[[Path], None], failed: Callable[[Any], None]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +14,25 @@ import numpy.typing as npt
 from sqlalchemy import select
 
 from napari_penumbra.domain.case import Closing, ImageArray, Origin, Role
+from napari_penumbra.domain.colour import COLOUR, PICTURE, expand_images
 from napari_penumbra.domain.errors import DiskError, GeometryError, PenumbraError, UsageError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import LabelArray
-from napari_penumbra.imaging.files import read_image, read_labels
+from napari_penumbra.imaging.files import ReadImage, is_picture_file, read_channels, read_image, read_labels
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.imaging.resample import displacement_mm, resample
 from napari_penumbra.study.core import Core
+from napari_penumbra.study.importers.folder import PlannedCase
 from napari_penumbra.study.journal import sync_folder
 from napari_penumbra.study.layout import slug_of
+from napari_penumbra.study.masks import read_meaning
 from napari_penumbra.study.revisions import class_voxels, fill_unknown, revision_name
 from napari_penumbra.study.schema import AnnotationTable, CaseTable, ImageTable, now
 from napari_penumbra.study.thumbnails import write_thumbnail
 
 MAX_NAME = 200
+PIXELS_NOTE = "Pictures have no millimetres: one pixel counts as 1 mm, whatever resolution the file names."
+"""Said once for a folder of pictures; true of every one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class NewCase:
     Attributes
     ----------
     images
-        Modality to file.
+        Modality to file; ``RGB`` stands for the three colours of one picture.
     label
         A mask to start from, or None.
     resample_label
@@ -56,7 +61,7 @@ class NewCase:
 
 @dataclass(slots=True)
 class _Staged:
-    """Files written so far, in the staging folder."""
+    """Files written so far, in the staging folder; ``shown`` is (3, z, y, x) of a colour picture."""
 
     slug: str
     folder: Path
@@ -67,6 +72,7 @@ class _Staged:
     reference: ImageArray
     labels: LabelArray | None = None
     drawn: bool = False
+    shown: ImageArray | None = None
 
 
 def add_case(core: Core, new: NewCase) -> list[str]:
@@ -86,6 +92,8 @@ def add_case(core: Core, new: NewCase) -> list[str]:
     DiskError, StudyError
         Nothing was added.
     """
+    if PICTURE not in core.manifest.modalities:
+        new = replace(new, images=expand_images(new.images))
     order = _check(core, new)
     with core.db.read() as session:
         taken = set(session.scalars(select(CaseTable.slug)))
@@ -100,18 +108,34 @@ def add_case(core: Core, new: NewCase) -> list[str]:
         if new.label is not None:
             _write_label(core, new, staged, warnings)
         (folder / "predictions").mkdir(exist_ok=True)
-        write_thumbnail(folder / "thumbnail.png", staged.reference, staged.grid, staged.labels)
+        picture = staged.reference if staged.shown is None else staged.shown
+        write_thumbnail(folder / "thumbnail.png", picture, staged.grid, staged.labels)
         _into_place(core, staged, new)
     except OSError as error:
         raise _disk(core, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if staged.grid.is_picture:
+        warnings.append(PIXELS_NOTE)
     missing = [m for m in core.manifest.modalities if m not in new.images]
     if missing:
         warnings.append(
             f"{', '.join(missing)} is missing." if len(missing) == 1 else f"{', '.join(missing)} are missing."
         )
     return warnings
+
+
+def add_all(core: Core, cases: Iterable[PlannedCase]) -> Iterator[tuple[str, list[str] | PenumbraError]]:
+    """Add cases one at a time; see `store.Study.add_folder`. `PIXELS_NOTE` is said of the first picture only."""
+    said: set[str] = set()
+    for case in cases:
+        try:
+            warnings = add_case(core, NewCase(case.name, case.images, case.label))
+        except PenumbraError as error:
+            yield case.name, error
+            continue
+        yield case.name, [text for text in warnings if text not in said]
+        said |= {PIXELS_NOTE} & set(warnings)
 
 
 def _check(core: Core, new: NewCase) -> list[str]:
@@ -137,15 +161,19 @@ def _check(core: Core, new: NewCase) -> list[str]:
 def _write_images(core: Core, new: NewCase, order: list[str], slug: str, folder: Path, warnings: list[str]) -> _Staged:
     staged: _Staged | None = None
     digest = hashlib.blake2b(digest_size=16)
+    opened: dict[Path, dict[str, ReadImage]] = {}
+    colours: list[ImageArray] = []
     for modality in order:
-        found = read_image(new.images[modality])
-        warnings += [f"{modality}: {text}" for text in found.warnings]
+        found = _read(new.images[modality], modality, opened)
+        whole = PICTURE if new.images[modality] in opened else modality
+        warnings += [f"{whole}: {text}" for text in found.warnings]
         volume = found.volume
         moved = 0.0
         if staged is None:
             reference = np.asarray(volume.data, dtype=np.float32)
             staged = _Staged(slug, folder, volume.grid, found.source, {}, "", reference)
         elif not volume.grid.same_place(staged.grid):
+            _check_not_picture(volume.grid, staged.grid, f"{modality} ({new.images[modality].name})")
             moved = _check_overlap(volume.grid, staged.grid, f"{modality} ({new.images[modality].name})")
             volume = resample(volume, staged.grid, "linear")
             warnings.append(f"{modality} was resampled onto the grid of {order[0]}, by up to {_mm(moved)}.")
@@ -155,10 +183,23 @@ def _write_images(core: Core, new: NewCase, order: list[str], slug: str, folder:
         (folder / "images").mkdir(parents=True, exist_ok=True)
         write_nifti(folder / "images" / f"{modality}.nii.gz", data, staged.grid, _compact(data))
         staged.images[modality] = moved
+        if modality in COLOUR:
+            colours.append(data)
     assert staged is not None  # _check refuses a case without images
     digest.update(repr(staged.grid).encode())
     staged.key = digest.hexdigest()
+    if len(colours) == len(COLOUR):
+        staged.shown = np.stack(colours)
     return staged
+
+
+def _read(path: Path, modality: str, opened: dict[Path, dict[str, ReadImage]]) -> ReadImage:
+    """Read a file; a picture that is given for a colour channel is taken apart, once for all three."""
+    if modality not in COLOUR or not is_picture_file(path):
+        return read_image(path)
+    if path not in opened:
+        opened[path] = read_channels(path)
+    return opened[path][modality]
 
 
 def _write_label(core: Core, new: NewCase, staged: _Staged, warnings: list[str]) -> None:
@@ -168,6 +209,7 @@ def _write_label(core: Core, new: NewCase, staged: _Staged, warnings: list[str])
     volume = found.volume
     what = f"The label {new.label.name} of {new.name}"
     if not volume.grid.same_place(staged.grid):
+        _check_not_picture(volume.grid, staged.grid, what)
         moved = _check_overlap(volume.grid, staged.grid, what)
         if not new.resample_label:
             raise GeometryError(
@@ -176,7 +218,8 @@ def _write_label(core: Core, new: NewCase, staged: _Staged, warnings: list[str])
             )
         volume = resample(volume, staged.grid, "nearest")
         warnings.append(f"The label was resampled onto the grid of the image, by up to {_mm(moved)}.")
-    labels = core.manifest.labels.check(volume.data, what)
+    labels, more = read_meaning(replace(found, volume=volume), core.manifest.labels, what)
+    warnings += more
     kept = labels
     if new.closing is Closing.PARTIAL:
         labels = fill_unknown(kept, ())
@@ -253,6 +296,22 @@ def _compact(data: ImageArray) -> type[np.generic]:
     if float(data.min()) >= -32768 and float(data.max()) <= 32767 and bool((data == np.rint(data)).all()):
         return np.int16
     return np.float32
+
+
+def _check_not_picture(grid: Grid, reference: Grid, what: str) -> None:
+    """Refuse to lay a picture over anything of another size: without millimetres nobody knows how it would fit."""
+    if grid.is_picture and reference.is_picture:
+        mine, other = ("×".join(map(str, g.shape[:2])) for g in (grid, reference))
+        raise GeometryError(
+            f"{what} has {mine} pixels, its picture {other}.",
+            "Export it in the size of the picture; masks must be scaled without smoothing (nearest neighbour).",
+        )
+    if grid.is_picture or reference.is_picture:
+        one, other = ("a picture", "a scan") if grid.is_picture else ("a scan", "a picture")
+        raise GeometryError(
+            f"{what} is {one} and its reference image {other}: it is not known where they lie on each other.",
+            "Give files of one sort; a mask is best saved by the program that opened the image.",
+        )
 
 
 def _check_overlap(grid: Grid, reference: Grid, what: str) -> float:

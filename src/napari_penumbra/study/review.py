@@ -24,6 +24,8 @@ BLOCK_MM = 40.0
 """Edge of those blocks."""
 SMALL_ML = 0.5
 """A predicted piece below this volume is called small."""
+PICTURE_MM = (200.0, 5.0)
+"""Long edge and thickness that a picture counts as here: its pixels have no millimetres, and may be very many."""
 
 FloatMap = npt.NDArray[np.float32]
 BoolMap = npt.NDArray[np.bool_]
@@ -40,7 +42,10 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What the words about a region need; ``pieces`` numbers the connected predicted pieces, each of one class."""
+    """What the words about a region need; ``pieces`` numbers the connected predicted pieces, each of one class.
+
+    ``voxel_ml`` and ``steps`` are for the limits above, ``grid`` for what is told to the reader.
+    """
 
     labels: LabelArray
     confidence: FloatMap
@@ -49,6 +54,13 @@ class _Context:
     names: Mapping[int, str]
     pieces: npt.NDArray[np.int32]
     piece_sizes: npt.NDArray[np.int64]
+    grid: Grid
+
+    def amount(self, voxels: float) -> str:
+        """Size in words: millilitres, or pixels of a picture."""
+        if self.grid.is_picture:
+            return f"{voxels:,.0f} px"
+        return _ml(voxels * self.grid.voxel_ml)
 
 
 def find_regions(
@@ -91,9 +103,10 @@ def find_regions(
 
     foreground = (labels != BACKGROUND) & (labels != UNKNOWN)
     weak = (confidence < threshold) & (labels != UNKNOWN)
+    told, grid = grid, _section(grid)
     near = _near(foreground, grid)
     pieces, sizes = _label_by_class(labels, foreground)
-    context = _Context(labels, confidence, grid.voxel_ml, grid.scale, names or {}, pieces, sizes)
+    context = _Context(labels, confidence, grid.voxel_ml, grid.scale, names or {}, pieces, sizes, told)
     doubt = np.where(weak, 1.0 - confidence, 0.0).astype(np.float32)
     found: list[Region] = []
     for part, least, beside in ((weak & near, 0.0, True), (weak & ~near, min_ml, False)):
@@ -132,6 +145,14 @@ def apply_verdict(labels: LabelArray, region: Region, verdict: Verdict, predicte
         case Verdict.FIXED:
             pass
     return result
+
+
+def _section(grid: Grid) -> Grid:
+    """Grid on which the limits of this module are meant; a picture counts as a section of `PICTURE_MM`."""
+    if not grid.is_picture:
+        return grid
+    step = PICTURE_MM[0] / max(grid.shape)
+    return Grid.of(grid.shape, np.diag([-step, -step, PICTURE_MM[1], 1.0]))
 
 
 def _near(foreground: BoolMap, grid: Grid) -> BoolMap:
@@ -218,7 +239,7 @@ def _region(context: _Context, piece: _Piece, value: int, why: str) -> Region:
         mask=piece.mask,
         value=value,
         confidence=float(sure.mean()),
-        ml=float(piece.mask.sum() * context.voxel_ml),
+        ml=float(piece.mask.sum() * context.grid.voxel_ml),
         benefit=float((1.0 - sure.astype(np.float64)).sum()),
         why=why,
     )
@@ -227,7 +248,7 @@ def _region(context: _Context, piece: _Piece, value: int, why: str) -> Region:
 def _weak_region(context: _Context, piece: _Piece, near: bool) -> Region:
     values = context.labels[piece.box][piece.mask]
     value = int(np.bincount(values).argmax())
-    ml = _ml(piece.mask.sum() * context.voxel_ml)
+    ml = context.amount(float(piece.mask.sum()))
     if value == BACKGROUND:
         beside = _class_beside(context, piece) if near else None
         if beside is None:
@@ -247,7 +268,7 @@ def _sure_region(context: _Context, piece: _Piece) -> Region:
     value = int(context.labels[piece.box][piece.mask][0])
     volume = float(piece.mask.sum() * context.voxel_ml)
     kind = "isolated small piece of" if volume < SMALL_ML else "sure"
-    return _region(context, piece, value, f"{kind} {_name(context, value)}, {_ml(volume)}")
+    return _region(context, piece, value, f"{kind} {_name(context, value)}, {context.amount(float(piece.mask.sum()))}")
 
 
 def _class_beside(context: _Context, piece: _Piece) -> int | None:

@@ -22,6 +22,7 @@ from napari_penumbra.domain.case import (
     Role,
     Verdict,
 )
+from napari_penumbra.domain.colour import expand
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import LabelScheme
@@ -58,14 +59,14 @@ class Study(Runs):
     def create(
         cls, root: Path, name: str, modalities: Sequence[str], labels: LabelScheme, *, simulated: bool = False
     ) -> Study:
-        """Make a study in an empty or missing folder and open it for writing.
+        """Make a study in an empty or missing folder and open it for writing; ``RGB`` is Red, Green and Blue.
 
         Raises
         ------
         UsageError
             The folder holds something, or a name cannot be used.
         """
-        return cls(*opening.create(Path(root), name, modalities, labels, simulated=simulated))
+        return cls(*opening.create(Path(root), name, expand(modalities), labels, simulated=simulated))
 
     @classmethod
     def open(cls, root: Path, *, write: bool = True) -> Study:
@@ -153,8 +154,9 @@ class Study(Runs):
         Parameters
         ----------
         images
-            Modality to file. The first modality in the study's order gives the grid; the others are resampled onto it
-            where they differ. Missing ones are allowed while there is one.
+            Modality to file; ``RGB`` gives one picture for Red, Green and Blue. The first modality in the study's order
+            gives the grid; the others are resampled onto it where they differ. Missing ones are allowed while there is
+            one.
         label
             A mask on the reference grid.
         resample_label
@@ -200,11 +202,7 @@ class Study(Runs):
         tuple
             Name of the case, and its warnings or why it was not added.
         """
-        for case in self.plan_folder(images, labels).cases:
-            try:
-                yield case.name, self.add_case(case.name, case.images, case.label)
-            except PenumbraError as error:
-                yield case.name, error
+        yield from adding.add_all(self._core, self.plan_folder(images, labels).cases)
 
     def cases(self, order: str = "file") -> list[CaseRow]:
         """All cases, one query whatever their number. ``thumbnail`` is absolute; orders are `queries.ORDERS`."""

@@ -1,4 +1,4 @@
-"""Labels out of the study as NIfTI, each on the grid of the file its case came from."""
+"""Labels out of the study, each on the grid of the file its case came from: NIfTI for scans, PNG for pictures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 
 from napari_penumbra.domain.case import CaseState, Closing
 from napari_penumbra.domain.errors import DiskError, ImageError, UsageError
-from napari_penumbra.domain.labels import UNKNOWN
+from napari_penumbra.domain.labels import UNKNOWN, LabelScheme
+from napari_penumbra.imaging import atomic
 from napari_penumbra.imaging.files import onto_source, read_labels
 from napari_penumbra.imaging.nifti import write_nifti
+from napari_penumbra.imaging.pictures import encode_png
 from napari_penumbra.study.layout import slug_of
 from napari_penumbra.study.predictions import read_confidence
 from napari_penumbra.study.store import Study
@@ -28,14 +30,14 @@ def export_nifti(
     *,
     predictions: bool = False,
 ) -> list[Path]:
-    """Write one label file per case, ``<case>.nii.gz``.
+    """Write one label file per case: ``<case>.nii.gz``, or ``<case>.png`` on the pixels of a case that is a picture.
 
     Parameters
     ----------
     folder
         Made when missing; files of the same name in it are replaced, nothing else is touched.
     confidence
-        Also ``<case>_confidence.nii.gz`` where the case has a prediction.
+        Also ``<case>_confidence.nii.gz`` (0 to 1) or ``.png`` (0 to 255) where the case has a prediction.
     unknown
         Value to write for unknown voxels; None keeps 255.
     predictions
@@ -72,11 +74,12 @@ def export_nifti(
     for name, labels in chosen:
         stem = slug_of(name, taken)
         taken.add(stem)
-        written.append(_labels(study, name, labels, folder / f"{stem}.nii.gz", unknown))
+        suffix = ".png" if study.grid(name).is_picture else ".nii.gz"
+        written.append(_labels(study, name, labels, folder / f"{stem}{suffix}", unknown))
         prediction = study.prediction(name) if confidence else None
         if prediction is not None:
             path = study.layout.absolute(prediction.confidence)
-            written.append(_confidence(study, name, path, folder / f"{stem}_confidence.nii.gz"))
+            written.append(_confidence(study, name, path, folder / f"{stem}_confidence{suffix}"))
     return written
 
 
@@ -99,12 +102,28 @@ def _labels(study: Study, name: str, path: Path, target: Path, unknown: int | No
         raise ImageError(f"A label file of {name} is no longer what the study wrote.", "Restore it from a backup.")
     if unknown is not None:
         labels[labels == UNKNOWN] = unknown
-    write_nifti(target, onto_source(labels, source), source, np.uint8)
+    stored = onto_source(labels, source)
+    if target.suffix == ".png":
+        atomic.write_bytes(target, encode_png(stored, source, _values(study.labels, unknown)))
+    else:
+        write_nifti(target, stored, source, np.uint8)
     return target
+
+
+def _values(scheme: LabelScheme, unknown: int | None) -> str:
+    """Say what the values of an exported picture mean, in ASCII for a PNG's text field."""
+    parts = ["0 background", *(f"{c.value} {c.name}" for c in scheme.classes)]
+    parts.append(f"{UNKNOWN if unknown is None else unknown} unknown")
+    return "labels: " + ", ".join(parts).encode("ascii", "replace").decode("ascii")
 
 
 def _confidence(study: Study, name: str, path: Path, target: Path) -> Path:
     source = study.source_grid(name)
     values = read_confidence(path, study.grid(name), name)
-    write_nifti(target, onto_source(values, source), source, np.uint8, slope=CONFIDENCE_STEP)
+    stored = onto_source(values, source)
+    if target.suffix == ".png":
+        eight_bit = np.rint(stored / CONFIDENCE_STEP).astype(np.uint8)
+        atomic.write_bytes(target, encode_png(eight_bit, source, "confidence: 0 none to 255 full"))
+    else:
+        write_nifti(target, stored, source, np.uint8, slope=CONFIDENCE_STEP)
     return target

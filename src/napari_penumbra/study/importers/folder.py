@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_penumbra.domain.colour import PICTURE, expand_images, has_colour, sources
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.imaging.files import suffix_of
 
@@ -43,8 +44,9 @@ def plan_folder(images: Path, labels: Path | None, modalities: Sequence[str]) ->
     """Match files to cases by their names.
 
     Understood are ``<case>.*`` (one modality), ``<case>_<MODALITY>.*``, nnU-Net's ``<case>_0000.*`` and a folder per
-    case with ``<MODALITY>.*``. Labels: ``<case>.*``, ``<case>_label.*`` (see `LABEL_ENDINGS`), or either of them, or
-    ``label.*``, in a folder per case.
+    case with ``<MODALITY>.*``. A colour picture ``<case>.*`` or ``<case>_RGB.*`` gives red, green and blue at once.
+    Labels: ``<case>.*``, ``<case>_label.*`` (see `LABEL_ENDINGS`), or either of them, or ``label.*``, in a folder per
+    case.
 
     Raises
     ------
@@ -53,8 +55,10 @@ def plan_folder(images: Path, labels: Path | None, modalities: Sequence[str]) ->
     """
     found: dict[str, dict[str, Path]] = {}
     unused = []
-    for folder, path in _files(images, "images"):
-        match = _match(folder, _stem(path), modalities)
+    files = list(_files(images, "images"))
+    names = _Names.of(modalities, [_stem(path) for _, path in files])
+    for folder, path in files:
+        match = _match(folder, _stem(path), names)
         if match is None:
             if not _is_label(_stem(path)):
                 unused.append(path.relative_to(images).as_posix())
@@ -68,7 +72,7 @@ def plan_folder(images: Path, labels: Path | None, modalities: Sequence[str]) ->
     if not found:
         raise UsageError(f"No image for a study of {', '.join(modalities)} was found in {images}.", _naming(modalities))
     masks = {} if labels is None else _masks(labels, set(found), unused)
-    cases = (PlannedCase(name, found[name], masks.get(name)) for name in sorted(found, key=natural))
+    cases = (PlannedCase(name, expand_images(found[name]), masks.get(name)) for name in sorted(found, key=natural))
     return FolderPlan(tuple(cases), tuple(unused))
 
 
@@ -107,20 +111,37 @@ def _stem(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix_of(path))]
 
 
-def _match(folder: str, stem: str, modalities: Sequence[str]) -> tuple[str, str] | None:
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a file may call itself: all names, the longest first; the files of a case in order; whether by number."""
+
+    known: tuple[str, ...]
+    ordered: tuple[str, ...]
+    numbered: bool
+
+    @classmethod
+    def of(cls, modalities: Sequence[str], stems: Sequence[str]) -> _Names:
+        ordered = sources(modalities)
+        known = (*modalities, PICTURE) if has_colour(modalities) else tuple(modalities)
+        # image_0000, image_0001 … of a study with one file per case are cases and not channels.
+        numbers = [int(m[1]) for stem in stems if (m := re.search(r"_(\d{4})$", stem))]
+        numbered = len(ordered) > 1 or not any(numbers)
+        return cls(tuple(sorted(known, key=len, reverse=True)), ordered, numbered)  # T1_gd before gd
+
+
+def _match(folder: str, stem: str, names: _Names) -> tuple[str, str] | None:
     """Find case and modality of a file name, or None."""
-    by_length = sorted(modalities, key=len, reverse=True)  # T1_gd before gd
-    for modality in by_length:
+    for modality in names.known:
         if folder and stem.lower() == modality.lower():
             return folder, modality
         end = re.search(rf"[_-]{re.escape(modality)}$", stem, re.IGNORECASE)
         if end and end.start() > 0:
             return folder or stem[: end.start()], modality
     number = re.search(r"_(\d{4})$", stem)
-    if number and number.start() > 0 and int(number[1]) < len(modalities):
-        return folder or stem[: number.start()], modalities[int(number[1])]
-    if len(modalities) == 1 and not _is_label(stem):
-        return folder or stem, modalities[0]
+    if names.numbered and number and number.start() > 0 and int(number[1]) < len(names.ordered):
+        return folder or stem[: number.start()], names.ordered[int(number[1])]
+    if len(names.ordered) == 1 and not _is_label(stem):
+        return folder or stem, names.ordered[0]
     return None
 
 
@@ -162,6 +183,8 @@ def _case_of_mask(folder: str, stem: str, cases: set[str]) -> str | None:
 
 
 def _naming(modalities: Sequence[str]) -> str:
+    if sources(modalities) == (PICTURE,):
+        return "Put one picture per case there, named by case, for example p001.png."
     if len(modalities) == 1:
         return "Put one file per case there, named by case, for example p001.nii.gz."
     first = modalities[0]
