@@ -10,7 +10,11 @@ import typer
 
 from napari_penumbra.cli.output import opened, say, say_json, table
 from napari_penumbra.cli.study import JsonOption, StudyArgument
-from napari_penumbra.evaluation.report import DEFINITIONS
+from napari_penumbra.domain.errors import UsageError
+from napari_penumbra.evaluation.confidence import CONFIDENCE_DEFINITIONS, HEADER, ConfidenceTable
+from napari_penumbra.evaluation.figures import reliability_figure
+from napari_penumbra.evaluation.report import DEFINITIONS, Table
+from napari_penumbra.imaging.atomic import write_text
 
 
 class Source(StrEnum):
@@ -35,19 +39,46 @@ def evaluate(
     reference: Annotated[Path, typer.Option(help="Folder of label files named like the cases.")],
     cases: Annotated[list[str] | None, typer.Option(help="Only this case; may be given often.")] = None,
     source: Annotated[Source, typer.Option(help="Score predictions or annotations.")] = Source.PREDICTION,
+    reliability: Annotated[
+        Path | None, typer.Option(help="Also draw how far the confidence can be believed, into this SVG file.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Score predictions against reference labels: per case, per class and the mean; distances in mm."""
+    """Score predictions against reference labels: per case, per class and the mean; distances in mm.
+
+    Where predictions have confidence maps, also how sure they are where right and where wrong, and how well calibrated.
+    """
     with opened(study, write=False) as session:
         scores = session.evaluate(reference, source.value, cases)
+        name = session.opened().name
+    if reliability is not None:
+        _draw(scores, reliability, name)
     if json:
         say_json(scores.to_json())
         return
     table(scores.header, scores.lines())
     if scores.skipped:
         say(f"{len(scores.skipped)} cases were left out: no {source} or no reference.")
-    for name, text in DEFINITIONS.items():
-        say(f"{name}: {text}", "dim")
+    for term, text in DEFINITIONS.items():
+        say(f"{term}: {text}", "dim")
+    if scores.confidence is not None:
+        _confidence(scores.confidence)
+    if reliability is not None:
+        say(f"Drawn in {reliability}.")
+
+
+def _draw(scores: Table, file: Path, name: str) -> None:
+    if scores.confidence is None:
+        raise UsageError("There is no confidence to draw.", "Score predictions that have confidence maps.")
+    write_text(file, reliability_figure(scores.confidence, name))
+
+
+def _confidence(found: ConfidenceTable) -> None:
+    table(HEADER, found.lines())
+    if found.validation is not None:
+        say("The temperature was fitted on the frozen validation cases.")
+    for term, text in CONFIDENCE_DEFINITIONS.items():
+        say(f"{term}: {text}", "dim")
 
 
 @app.command()
@@ -62,7 +93,7 @@ def export(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the labels, each on its case's own original grid."""
+    """Write the labels, each on its case's own original grid; those of pictures as PNG, on their pixels."""
     with opened(study, write=False) as session:
         files = session.export(folder, predictions=predictions, confidence=confidence, unknown=unknown)
     if json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from napari_penumbra.evaluation.confidence import ConfidenceTable
 from napari_penumbra.evaluation.metrics import FIGURES, Scores
 
 DEFINITIONS = {
@@ -55,12 +56,15 @@ class Table:
         What was scored: ``prediction`` or ``annotation``.
     skipped
         Cases without a result or a reference.
+    confidence
+        How far the predictions' confidence can be believed; None for annotations.
     """
 
     rows: tuple[CaseScores, ...]
     names: dict[int, str]
     source: str = "prediction"
     skipped: tuple[str, ...] = ()
+    confidence: ConfidenceTable | None = None
 
     def mean(self, value: int) -> Mean:
         """Average one class over the cases in which a figure is defined."""
@@ -83,6 +87,7 @@ class Table:
             "cases": {row.case: {str(v): asdict(s) for v, s in row.classes.items()} for row in self.rows},
             "mean": {str(value): self._mean_json(value) for value in self.names},
             "skipped": list(self.skipped),
+            **({} if self.confidence is None else {"confidence": self.confidence.to_json()}),
         }
 
     def _mean_json(self, value: int) -> dict[str, Any]:
