@@ -2,7 +2,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from napari_penumbra.methods._base import Problem, StepBatch
+from napari_penumbra.methods._base import IGNORE, Problem, StepBatch
 from napari_penumbra.methods._recipe import RecipeConfig, make_network, patch_for
 from napari_penumbra.methods.mean_teacher import MeanTeacher
 from napari_penumbra.methods.supervised import Supervised
@@ -112,3 +112,43 @@ def test_only_convolution_weights_decay(name, kind):
     assert (heavy["weight_decay"], light["weight_decay"]) == (0.1, 0)
     assert len(heavy["params"]) + len(light["params"]) == len(phase.parameters)
     assert all(p.ndim == 5 for p in heavy["params"])
+
+
+def test_annotated_patches_are_mixed_when_asked():
+    """The same boxes as co-learning's, so that a gain of mixing is not credited to unlabelled cases."""
+    made = supervised(labelled_mixing=True, box_share=0.5, mix_weight=0.3, ema=0.0)
+    seen = []
+    made.network.register_forward_hook(lambda module, inputs, out: seen.append((inputs[0].clone(), out)))
+    image = torch.randn(2, 1, 8, 8, 8)
+    label = (image[:, 0] > 0).long()
+    losses = made.phases()[0].losses(StepBatch(0, image, label, None))
+    ((shown, logits),) = seen
+    assert torch.equal(shown[:2], image)
+    for n in range(2):
+        inside = shown[2 + n] != image[n]
+        assert int(inside.sum()) == 4**3
+        assert torch.equal(shown[2 + n][inside], image[1 - n][inside])
+    # The labels of this example can be read off the image.
+    plain, _ = made.labelled_loss(logits[:2], label)
+    mixed, _ = made.labelled_loss(logits[2:], (shown[2:, 0] > 0).long())
+    assert float(losses.total.detach()) == pytest.approx(float((plain + 0.3 * mixed).detach()), rel=1e-6)
+    assert float(losses.parts["mix"]) == pytest.approx(float(mixed.detach()), rel=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{}, {"labelled_mixing": True, "mix_weight": 0.0}])
+def test_nothing_is_mixed_unless_asked(changes):
+    assert not Supervised.configure("paper", {}).labelled_mixing
+    made = supervised(**changes)
+    seen = []
+    made.network.register_forward_hook(lambda module, inputs, out: seen.append(len(inputs[0])))
+    made.phases()[0].losses(StepBatch(0, torch.randn(2, 1, 8, 8, 8), torch.zeros(2, 8, 8, 8).long(), None))
+    assert seen == [2]
+
+
+def test_unknown_voxels_stay_unknown_in_mixed_patches_and_one_patch_is_not_mixed():
+    made = supervised(labelled_mixing=True)
+    image, nothing = torch.randn(2, 1, 16, 16, 16), torch.full((2, 16, 16, 16), IGNORE)
+    made.phases()[0].losses(StepBatch(0, image, nothing, None)).total.backward()
+    assert not any(p.grad.any() for p in made.network.parameters())
+    alone = made.phases()[0].losses(StepBatch(0, image[:1], (image[:1, 0] > 0).long(), None))
+    assert "mix" not in alone.parts

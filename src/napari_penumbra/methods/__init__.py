@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 GROUP = "napari_penumbra.methods"
 REGISTRY: dict[str, str] = {
     "mean-teacher": "napari_penumbra.methods.mean_teacher:MeanTeacher",
+    "col-net": "napari_penumbra.methods.col_net:ColNet",
+    "co-learning": "napari_penumbra.methods.co_learning:CoLearning",
+    "self-correction": "napari_penumbra.methods.self_correction:SelfCorrection",
+    "asdnet": "napari_penumbra.methods.asdnet:AsdNet",
     "supervised": "napari_penumbra.methods.supervised:Supervised",
 }
 

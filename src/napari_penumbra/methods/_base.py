@@ -5,6 +5,7 @@ Legend for tensor names: B batch, C modalities, K classes with background, Z Y X
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from napari_penumbra.domain.errors import UsageError
 
 IGNORE = 255
 """Label value that carries no supervised gradient (equals `napari_penumbra.domain.labels.UNKNOWN`)."""
+LEAD_MEANS = (
+    "The lead of the most probable class over the second, p1 - p2: 0 at a tie, 1 when certain. It is not calibrated."
+)
+"""What the confidence means where a method says nothing of its own."""
 
 
 class MethodConfig(BaseModel):
@@ -47,6 +52,14 @@ class MethodConfig(BaseModel):
         description=(
             "3D learns on whole volumes, 2D on slices along the coarsest axis, stacked afterwards; auto takes what the "
             "method was published for, and slices where cases have one slice only."
+        ),
+    )
+    keep_best: bool = Field(
+        False,
+        title="Keep the best weights",
+        description=(
+            "End with the weights that did best on the frozen cases instead of the last ones. Their Dice on those "
+            "cases then looks better than it will be on others, because they were chosen by it."
         ),
     )
 
@@ -140,6 +153,9 @@ class Method(nn.Module, ABC):
         Whether it learns from cases without labels.
     dimensions
         Spatial dimensions it can learn in, the published one first.
+    confidence_means
+        What its confidence tells the reader, in one or two sentences; empty takes the first paragraph of the docstring
+        of the method's own `confidence`.
     """
 
     title: ClassVar[str]
@@ -149,6 +165,7 @@ class Method(nn.Module, ABC):
     presets: ClassVar[dict[str, dict[str, Any]]]
     uses_unlabelled: ClassVar[bool] = True
     dimensions: ClassVar[tuple[int, ...]] = (3, 2)
+    confidence_means: ClassVar[str] = ""
 
     def __init__(self, config: MethodConfig, problem: Problem) -> None:
         super().__init__()
@@ -165,6 +182,18 @@ class Method(nn.Module, ABC):
 
     def after_step(self, step: int) -> None:
         """Update what no optimiser moves: an EMA teacher, a schedule kept in a buffer."""
+
+    def start(self) -> None:
+        """Prepare a training that begins afresh, e.g. read starting weights from a file.
+
+        Called once, before the first step, on the CPU. Not called when a training goes on, starts from another model's
+        weights, or when a checkpoint is opened to predict: everything is in the state_dict then.
+
+        Raises
+        ------
+        PenumbraError
+            What the config names is missing or does not fit, in words.
+        """
 
     def wants_pool_prediction(self, step: int) -> bool:
         """Whether the unlabelled pool should be predicted before this step, for foreground-centred sampling."""
@@ -197,6 +226,16 @@ class Method(nn.Module, ABC):
         """
         top = probability.topk(2, dim=1).values
         return (top[:, 0] - top[:, 1]).clamp(0, 1)
+
+    @classmethod
+    def confidence_words(cls) -> str:
+        """Say what the confidence means, for the window and the command line: see ``confidence_means``."""
+        if cls.confidence_means:
+            return cls.confidence_means
+        if cls.confidence is Method.confidence:
+            return LEAD_MEANS
+        paragraph = inspect.cleandoc(cls.confidence.__doc__ or "").partition("\n\n")[0]
+        return " ".join(paragraph.replace("`", "").split()) or "The method does not say what its confidence means."
 
     def segmenter(self) -> nn.Module | None:
         """The network, image to logits, that supervised training alone would train: its twin starts as a copy of it.

@@ -71,6 +71,14 @@ class RecipeConfig(MethodConfig):
         title="Learning rate decay",
         description="The learning rate falls as (1 - step / steps) to this power; 0 keeps it constant.",
     )
+    decay_steps: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        title="Learning rate tenth every",
+        description="The learning rate also falls to a tenth each time so many steps are done; 0: never.",
+        json_schema_extra={"unit": "steps"},
+    )
     dice_weight: float = Field(
         1.0,
         ge=0,
@@ -185,7 +193,12 @@ def optimiser_of(config: RecipeConfig) -> Callable[[Sequence[nn.Parameter]], tor
 
 def schedule_of(config: RecipeConfig) -> Callable[[int], float]:
     """Learning rate at a step as a share of the starting one, for `Phase.factor`."""
-    return lambda step: polynomial_decay(step, config.steps, config.poly_power)
+
+    def factor(step: int) -> float:
+        tenths = step // config.decay_steps if config.decay_steps else 0
+        return polynomial_decay(step, config.steps, config.poly_power) * 0.1**tenths
+
+    return factor
 
 
 def supervised_losses(logits: Tensor, label: Tensor, dice_weight: float) -> tuple[Tensor, dict[str, Tensor]]:

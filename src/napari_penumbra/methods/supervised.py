@@ -8,11 +8,13 @@ from __future__ import annotations
 import copy
 from typing import Any, ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from napari_penumbra.methods._base import Losses, Method, MethodConfig, Phase, Problem, StepBatch, Streams
 from napari_penumbra.methods._functional import average_into, freeze, warm_decay
+from napari_penumbra.methods._mixing import Cut, mix_labelled
 from napari_penumbra.methods._recipe import (
     PRESETS,
     RecipeConfig,
@@ -40,6 +42,24 @@ class SupervisedConfig(RecipeConfig):
             "Predict with an exponential moving average of the weights that keeps this share of itself at each step; "
             "0 predicts with the last weights."
         ),
+    )
+    labelled_mixing: bool = Field(
+        False,
+        title="Mix annotated patches",
+        description=(
+            "Learn from annotated patches pasted into each other by a box, beside the patches as they are: what mixing "
+            "brings without unlabelled cases."
+        ),
+    )
+    mix_weight: float = Field(
+        0.5, ge=0, le=100, title="Weight of mixed patches", description="Weight of the loss on them, if there are any."
+    )
+    box_share: float = Field(
+        0.67,
+        ge=0.05,
+        le=0.95,
+        title="Box size",
+        description="Edge of the box that is cut and pasted, as a share of the patch's edge.",
     )
 
 
@@ -122,8 +142,18 @@ class Supervised(Method):
     def _losses(self, batch: StepBatch) -> Losses | None:
         if batch.image is None or batch.label is None:
             return None
-        total, parts = self.labelled_loss(self.network(batch.image), batch.label)
-        return Losses(total, parts)
+        mixed = mix_labelled(batch.image, batch.label, Cut(self.config.box_share)) if self._mixes else None
+        if mixed is None:
+            return Losses(*self.labelled_loss(self.network(batch.image), batch.label))
+        # One forward for both, so that one batch normalisation sees them together.
+        logits = self.network(torch.cat([batch.image, mixed.image])).split(len(batch.image))
+        total, parts = self.labelled_loss(logits[0], batch.label)
+        on_mixed, _ = self.labelled_loss(logits[1], mixed.label)
+        return Losses(total + self.config.mix_weight * on_mixed, parts | {"mix": on_mixed.detach()})
+
+    @property
+    def _mixes(self) -> bool:
+        return self.config.labelled_mixing and self.config.mix_weight > 0
 
 
 class _Twin(Supervised):

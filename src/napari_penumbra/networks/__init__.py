@@ -12,7 +12,10 @@ from typing import Any, Protocol
 from torch import nn
 
 from napari_penumbra.domain.errors import UsageError
+from napari_penumbra.networks.colnet import ColNet
 from napari_penumbra.networks.deepmedic import DeepMedic
+from napari_penumbra.networks.resunet import ResUNet
+from napari_penumbra.networks.svnet import SVNet
 from napari_penumbra.networks.unet import UNet
 from napari_penumbra.networks.vnet import VNet
 
@@ -20,6 +23,9 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "unet": UNet,
     "vnet": VNet,
     "deepmedic": DeepMedic,
+    "colnet": ColNet,
+    "svnet": SVNet,
+    "resunet": ResUNet,
 }
 """Made with (in_channels, classes, spacing, spatial_dims, **options)."""
 
@@ -55,7 +61,7 @@ def build(name: str, problem: Wanted, **options: Any) -> nn.Module:
         Channels, classes, spacing and dimensions.
     **options
         What that network takes besides: ``widths`` (unet), ``filters`` and ``dropout`` (vnet), ``scale`` and
-        ``dropout`` (deepmedic).
+        ``dropout`` (deepmedic), ``width`` (svnet).
 
     Raises
     ------

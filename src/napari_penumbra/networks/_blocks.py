@@ -125,6 +125,15 @@ def initialise(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
+def initialise_xavier(network: nn.Module) -> None:
+    """Xavier's initialisation for every convolution, zero biases."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 def _triple(values: Iterable[int]) -> Triple:
     z, y, x = values
     return z, y, x

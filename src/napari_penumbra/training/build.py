@@ -70,6 +70,8 @@ def make_trainer(run: Path, spec: RunSpec, tell: Tell, stopping: Callable[[], bo
     if saved is None and spec.checkpoint is not None:
         start = checkpoints.load(study_of(run) / spec.checkpoint, optimisers=False)
         restore_weights(method, under(METHOD_PREFIX, start.weights))
+    elif saved is None:
+        method.start()
     reference = make_reference(method) if spec.reference else None
     trainer = Trainer(Order(study_of(run), folder, spec, plan, spec.method, method, reference, tell, stopping))
     if saved is not None:

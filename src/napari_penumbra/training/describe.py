@@ -30,6 +30,8 @@ def describe() -> list[dict[str, Any]]:
                 "uses_unlabelled": kind.uses_unlabelled,
                 "presets": kind.presets,
                 "schema": kind.Config.model_json_schema(),
+                "dimensions": list(kind.dimensions),
+                "confidence_means": kind.confidence_words(),
             }
         )
     return result

@@ -52,6 +52,8 @@ def _try(run: Path) -> dict[str, Any]:
     spec = read_spec(run)
     plan = make_plan(spec)
     method = make_method(spec, plan)
+    if spec.checkpoint is None:
+        method.start()
     reference = make_reference(method) if spec.reference else None
     machine = Machine.choose(spec.device, method)
     learners = [Learner(m, machine, spec.seed) for m in (method, reference) if m is not None]

@@ -15,6 +15,8 @@ from napari_penumbra.training.checkpoint import METHOD_PREFIX, REFERENCE_PREFIX,
 if TYPE_CHECKING:
     from napari_penumbra.training.trainer import Trainer
 
+_BEST = "best/"
+
 
 def capture(trainer: Trainer) -> Checkpoint:
     """Collect everything that decides how a training goes on."""
@@ -32,6 +34,9 @@ def capture(trainer: Trainer) -> Checkpoint:
     if trainer.unlabelled is not None:
         places = trainer.unlabelled.pool_places()
         tensors |= {f"pool/{number}": torch.from_numpy(found) for number, found in places.items()}
+    if trainer.best is not None:
+        tensors |= {_BEST + name: tensor for name, tensor in trainer.best.tensors().items()}
+        state["best"] = trainer.best.to_json()
     return Checkpoint(weights, tensors, state)
 
 
@@ -97,6 +102,8 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
             trainer.unlabelled.restore(state["streams"]["unlabelled"])
             places = {number: found.numpy() for number, found in under("pool/", checkpoint.optimisers).items()}
             trainer.unlabelled.restore_pool_places(places)
+        if trainer.best is not None:
+            trainer.best.restore(state["best"], under(_BEST, checkpoint.optimisers))
         trainer.limits = trainer.limits.restored(state["limits"])
         trainer.figures = {str(k): float(v) for k, v in state["figures"].items()}
         trainer.step = int(state["step"])

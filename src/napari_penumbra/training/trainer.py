@@ -20,8 +20,9 @@ from napari_penumbra.inference.predictor import Predictor, divisor_of, free_memo
 from napari_penumbra.methods._base import Method, StepBatch, Streams
 from napari_penumbra.training import checkpoint as checkpoints
 from napari_penumbra.training.augment import Augment
+from napari_penumbra.training.best import BestWeights
 from napari_penumbra.training.cache import CaseCache
-from napari_penumbra.training.checkpoint import Checkpoint
+from napari_penumbra.training.checkpoint import METHOD_PREFIX, REFERENCE_PREFIX, Checkpoint
 from napari_penumbra.training.data import NoCaseLeftError, PatchStream
 from napari_penumbra.training.events import Tell
 from napari_penumbra.training.learner import Diverged, Learner
@@ -81,6 +82,7 @@ class Trainer:
         self.cache = CaseCache(order.root, self.spec, self.plan)
         self._make_streams()
         self.frozen = list(self.spec.of_role("validation"))
+        self.best = BestWeights(dict(self.by_prefix())) if order.method.config.keep_best else None
         self.reporter = Reporter(self.tell, self.steps, self.machine.device)
         self._saved_at: float = time.monotonic()
         self._saved_step = -1
@@ -254,6 +256,9 @@ class Trainer:
         seconds = time.monotonic() - started
         figures |= {"cases": float(len(cases)), "seconds": seconds}
         self.figures, self._validated_step = figures, self.step
+        if self.best is not None and not thorough:
+            dice = {METHOD_PREFIX: figures["dice"], REFERENCE_PREFIX: figures.get("reference_dice", 0.0)}
+            self.best.offer(self.step, [c.name for c in cases], {p: dice[p] for p, _ in self.by_prefix()})
         self.tell(Progress(Kind.VALIDATION, self.step, self.steps, metrics=figures))
         self.reporter.pause("validation", seconds, self._between_validations)
         self.reporter.resume_clock()
@@ -303,11 +308,27 @@ class Trainer:
 
     def _finish(self) -> None:
         if self.frozen:
+            self._return_to_best()
             self._validate(thorough=True)
         self._save()
         self.tell(Progress(Kind.FINISHED, self.step, self.steps, metrics=self.figures, message="Training is done."))
 
+    def _return_to_best(self) -> None:
+        """End with the weights of the best validation, if the method wants that; the last ones compete as well."""
+        if self.best is None:
+            return
+        self._validate()
+        self.best.put_back()
+        self._saved_step = -1
+        if METHOD_PREFIX in self.best.found:
+            step = self.best.found[METHOD_PREFIX].step
+            self._stage(f"Taking the weights of step {step}, the best on the frozen cases.")
+
     # ------------------------------------------------------------- words
+
+    def by_prefix(self) -> list[tuple[str, Learner]]:
+        """Learners with the names under which a checkpoint holds them."""
+        return list(zip((METHOD_PREFIX, REFERENCE_PREFIX), self.learners(), strict=False))
 
     def learners(self) -> list[Learner]:
         """The method's learner, and the reference's if there is one."""
