@@ -27,7 +27,7 @@ def main(study: Path) -> None:
     walk.click("case_complete")
 
     # Far more steps than it will be given time for.
-    run = walk.train(2000, changes=TINY, wait=False)
+    run = walk.train(2000, method="mean-teacher", changes=TINY, wait=False)
     walk.open_case(STARTED_WITH)
     walk.page("annotate")
     walk.brush(*STROKE)

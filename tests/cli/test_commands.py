@@ -16,7 +16,7 @@ def test_help_names_every_command(cli: Cli) -> None:
     text = cli("--help").out
     for name in (
         *("new", "add", "status", "train", "runs", "stop", "resume", "predict"),
-        *("accept", "evaluate", "export", "methods", "doctor", "demo"),
+        *("accept", "evaluate", "simulate", "export", "methods", "doctor", "demo"),
     ):
         assert name in text
         assert cli(name, "--help").out
@@ -129,6 +129,10 @@ def test_evaluate_prints_figures_and_definitions(cli: Cli, study: Path, cohort: 
     data = cli(*words, "--json").data
     assert data["mean"]["1"]["dice"] == 1.0
     assert data["mean"]["1"]["hd95"] == 0.0
+    assert "confidence" not in data, "an annotation has none"
+    figure = cohort / "figure.svg"
+    assert "no confidence to draw" in cli(*words, "--reliability", figure, code=2).err
+    assert not figure.exists()
 
 
 def test_export(cli: Cli, study: Path, tmp_path: Path) -> None:

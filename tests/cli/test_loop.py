@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from cli_tools import Cli
 
+from napari_penumbra.session import Session
+
 pytest.importorskip("torch")
 pytestmark = pytest.mark.timeout(240)
 
@@ -23,7 +25,7 @@ SMALL = ("--set", "patch=[8,16,16]", "--set", "labelled_batch=1", "--threads", "
 
 
 def test_train_predict_accept_evaluate_export_train_on(cli: Cli, study: Path, cohort: Path) -> None:
-    started = cli("train", study, "--steps", "6", "--validation", "1", *SMALL, "--json")
+    started = cli("train", study, "--method", "mean-teacher", "--steps", "6", "--validation", "1", *SMALL, "--json")
     run = started.data
     assert (run["state"], run["step"], run["steps"], run["champion"]) == ("finished", 6, 6, True)
     assert run["dice"] is not None
@@ -33,6 +35,12 @@ def test_train_predict_accept_evaluate_export_train_on(cli: Cli, study: Path, co
     scores = cli("evaluate", study, "--reference", cohort / "truth", "--json").data
     assert set(scores["cases"]) == {"p4", "p5"}
     assert 0 <= scores["mean"]["1"]["dice"] <= 1
+    assert set(scores["confidence"]["cases"]) == {"p4", "p5"}
+    assert 0 <= scores["confidence"]["all"]["ece"] <= 1
+    figure = cohort / "reliability.svg"
+    text = cli("evaluate", study, "--reference", cohort / "truth", "--reliability", figure).out
+    assert "ece scaled" in text
+    assert "<svg" in figure.read_text()
     counts = cli("accept", study, "p4", "--json").data["counts"]
     assert (counts["labelled"], counts["unlabelled"], counts["validation"]) == (3, 2, 1)
     assert cli("accept", study, "--all", "--json").data["accepted"] == ["p5"]
@@ -50,8 +58,33 @@ def test_train_predict_accept_evaluate_export_train_on(cli: Cli, study: Path, co
     assert {c["name"] for c in order["cases"] if c["role"] != "unlabelled"} == {"p0", "p1", "p2", "p4", "p5"}
 
 
+def test_the_recommended_method_is_named_with_its_reason(
+    cli: Cli, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [info for info in Session().methods() if info.name in ("mean-teacher", "supervised")]
+    monkeypatch.setattr(Session, "methods", lambda self: known)
+    outcome = cli("train", study, "--set", "steps=2", "--set", "patch=[8,16,16]", "--threads", "1")
+    assert "Recommended: Mean teacher, because" in outcome.out
+    info = cli("runs", study, "--json").data[0]
+    order = json.loads((study / "runs" / info["id"] / "job.json").read_text())
+    assert (order["method"], order["preset"], order["steps"]) == ("mean-teacher", "laptop", 2)
+    assert "steps" not in order["config"], "one place for the steps"
+    cli("accept", study, "--all", code=2)
+    again = cli("train", study, "--steps", "1", "--set", "steps=2", code=2)
+    assert "given twice" in again.err
+
+
 def start(study: Path, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from napari_penumbra.cli import main; main()", "train", str(study), *words]
+    command = [
+        sys.executable,
+        "-c",
+        "from napari_penumbra.cli import main; main()",
+        "train",
+        str(study),
+        "--method",
+        "mean-teacher",
+        *words,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -107,6 +140,12 @@ def test_a_killed_worker_is_told(cli: Cli, study: Path) -> None:
 
 def test_settings_that_make_no_sense_fail_before_or_in_words(cli: Cli, study: Path) -> None:
     assert "no parameter" in cli("train", study, "--set", "nonsense=1", code=2).err
+    near = ("train", study, "--method", "mean-teacher", "--set")
+    assert "Did you mean learning_rate?" in cli(*near, "learning_rte=1", code=2).err
+    assert "more than 0 and at most 10, not 11" in cli(*near, "learning_rate=11", code=2).err
+    assert "one of unet, vnet" in cli(*near, "backbone=unett", code=2).err
+    assert "Did you mean mean-teacher?" in cli("train", study, "--method", "mean-techer", code=2).err
+    assert not list((study / "runs").glob("*")), "nothing was started"
     assert "patch must have 3 values" in cli("train", study, "--set", "patch=[8]", code=2).err
     assert "learning_rate must be a number" in cli("train", study, "--set", "learning_rate=fast", code=2).err
     assert "not a setting" in cli("train", study, "--set", "nonsense", code=2).err
@@ -116,6 +155,17 @@ def test_settings_that_make_no_sense_fail_before_or_in_words(cli: Cli, study: Pa
 
 def test_methods_lists_and_describes(cli: Cli) -> None:
     assert "mean-teacher" in cli("methods").out
-    assert {"mean-teacher", "supervised"} <= {m["name"] for m in cli("methods", "--json").data}
+    infos = {m["name"]: m for m in cli("methods", "--json").data}
+    assert {"mean-teacher", "supervised"} <= set(infos)
+    for info in infos.values():
+        assert info["title"]
+        assert info["paper"]
+        assert set(info["dimensions"]) <= {2, 3}
+        assert {"paper", "workstation", "laptop"} <= set(info["presets"])
+        assert info["confidence_means"].endswith(".")
+    text = " ".join(cli("methods").out.split())
+    for info in infos.values():
+        assert info["confidence_means"] in text
+        assert info["paper"] in text
     assert "learning_rate" in cli("methods", "mean-teacher").out
     assert "no method" in cli("methods", "oracle", code=2).err

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from napari_penumbra.jobs.bounds import complaint
+from napari_penumbra.jobs.bounds import allowed, complaint, resolved
 
 
 class Config(BaseModel):
@@ -27,13 +27,13 @@ class Config(BaseModel):
     ("name", "value", "words"),
     [
         ("steps", 5, ""),
-        ("steps", 0, "at least 1, not 0"),
+        ("steps", 0, "at least 1 and at most 100, not 0"),
         ("steps", 101, "at most 100"),
         ("steps", 2.5, "a whole number"),
         ("steps", "many", "a whole number"),
         ("steps", float("nan"), "a whole number"),
         ("rate", 0.5, ""),
-        ("rate", 0, "more than 0"),
+        ("rate", 0, "more than 0 and less than 1, not 0"),
         ("rate", 1, "less than 1"),
         ("rate", float("inf"), "a number"),
         ("patch", [4, 5, 6], ""),
@@ -61,3 +61,25 @@ def test_says_no_exactly_when_pydantic_does(name: str, value: Any, words: str) -
         valid = False
     assert (said is None) == valid
     assert words in (said or "")
+
+
+def test_what_is_allowed_stands_in_the_sentence() -> None:
+    assert allowed({"exclusiveMinimum": 0, "maximum": 10_000_000}) == "more than 0 and at most 10,000,000"
+    assert allowed({}) == ""
+    assert complaint("rate", "fast", {"type": "number", "maximum": 3}) == (
+        "rate must be a number, at most 3, not 'fast'."
+    )
+    assert complaint("flag", True, {"type": "boolean", "maximum": 0}) is None
+
+
+def test_references_are_followed_wherever_they_stand() -> None:
+    definitions = {"Net": {"type": "string", "enum": ["a", "b"]}}
+    one = {"$ref": "#/$defs/Net", "default": "a"}
+    assert "one of a, b" in str(complaint("net", "c", resolved(one, definitions)))
+    maybe = resolved({"anyOf": [{"$ref": "#/$defs/Net"}, {"type": "null"}]}, definitions)
+    assert complaint("net", None, maybe) is None
+    assert complaint("net", "c", maybe) is not None
+    many = resolved({"type": "array", "items": {"$ref": "#/$defs/Net"}}, definitions)
+    assert "value 2" in str(complaint("nets", ["a", "c"], many))
+    fixed = resolved({"type": "array", "prefixItems": [{"$ref": "#/$defs/Net"}]}, definitions)
+    assert complaint("nets", ["c"], fixed) is not None

@@ -22,6 +22,8 @@ ANSWER = [
         "uses_unlabelled": True,
         "presets": {"laptop": {"steps": 500}, "paper": {}},
         "schema": {"properties": {"steps": {"default": 3000}, "learning_rate": {"default": 0.001}}},
+        "dimensions": [3, 2],
+        "confidence_means": "How far the first class leads.",
         "a key of a newer worker": 1,
     }
 ]
@@ -60,6 +62,17 @@ def test_steps_parameters_and_refusals(python: str) -> None:
         info.check("laptop", {"momentum": 1})
     with pytest.raises(UsageError, match="mean-teacher"):
         find([info], "col-net")
+    assert (info.dimensions, info.confidence_means) == ((3, 2), "How far the first class leads.")
+
+
+def test_the_nearest_name_is_offered(python: str) -> None:
+    info = find(method_infos(python), "mean-teacher")
+    with pytest.raises(UsageError, match=r"no parameter learning_rat\. Did you mean learning_rate\?"):
+        info.check("laptop", {"learning_rat": 0.1})
+    with pytest.raises(UsageError, match=r"There are: steps, learning_rate"):
+        info.check("laptop", {"zzz": 0.1})
+    with pytest.raises(UsageError, match=r"Did you mean mean-teacher\?"):
+        find([info], "mean_teacher")
 
 
 def test_an_answer_of_another_kind_is_told(tmp_path: Path) -> None:

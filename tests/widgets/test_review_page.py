@@ -12,6 +12,7 @@ from napari_penumbra.domain.case import Verdict
 from napari_penumbra.widgets.dock import Dock
 
 RUN = "20261121-051200-mean-teacher-a1b2"
+MEANING = "The lead of the first class over the second: 0 at a tie, 1 when certain."
 
 
 def predict(session, name: str, run: str = RUN) -> tuple[np.ndarray, np.ndarray]:
@@ -34,6 +35,7 @@ def predict(session, name: str, run: str = RUN) -> tuple[np.ndarray, np.ndarray]
         "run": run,
         "labels": f"cases/{name}/predictions/{run}.labels.nii.gz",
         "confidence": f"cases/{name}/predictions/{run}.confidence.nii.gz",
+        "confidence_means": MEANING,
         "created": "2026-11-21T05:12:00+00:00",
     }
     (folder / f"{run}.json").write_text(json.dumps(sidecar))
@@ -315,3 +317,28 @@ def test_keys_only_while_the_page_shows(dock, review, qtbot):
     dock.show_page("review")
     qtbot.keyClick(dock, Qt.Key.Key_A, Qt.KeyboardModifier.ShiftModifier)
     assert None not in verdicts(review)
+
+
+def test_what_the_confidence_means_stands_beside_its_switch(dock):
+    page = dock.review_page
+    dock.cases.open("p001")
+    assert MEANING in page.overlay.toolTip()
+    assert not page.meaning.isVisible(), "it explains colours that are not shown"
+    page.overlay.click()
+    assert page.meaning.isVisible()
+    assert page.meaning.text() == MEANING
+    page.overlay.click()
+    assert not page.meaning.isVisible()
+    dock.cases.open("p003")
+    page.overlay.setChecked(True)
+    assert not page.meaning.isVisible(), "a case without a prediction"
+
+
+@pytest.mark.parametrize("sidecar", ['{"case": "p001"}', "{", "[]", '{"confidence_means": null}'])
+def test_a_prediction_that_does_not_tell_shows_no_empty_line(dock, study, sidecar):
+    for file in study.study.layout.cases.glob(f"p001/predictions/{RUN}.json"):
+        file.write_text(sidecar)
+    assert study.confidence_means("p001") == ""
+    dock.cases.open("p001")
+    dock.review_page.overlay.click()
+    assert not dock.review_page.meaning.isVisible()

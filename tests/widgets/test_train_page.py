@@ -5,11 +5,11 @@ import datetime as dt
 import pytest
 from pydantic import BaseModel, Field
 
-from napari_penumbra.domain.errors import JobError
+from napari_penumbra.domain.errors import JobError, UsageError
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.jobs.launch import Measured
 from napari_penumbra.jobs.methods_info import MethodInfo
-from napari_penumbra.session import RunInfo
+from napari_penumbra.session import Recommendation, RunInfo
 from napari_penumbra.widgets.dock import Dock
 from napari_penumbra.widgets.run_list import RunList, run_words
 
@@ -45,6 +45,13 @@ class Worker:
         monkeypatch.setattr(session, "methods", lambda: INFOS)
         monkeypatch.setattr(session, "measure", self.measure)
         monkeypatch.setattr(session, "train", self.train)
+        self.advice = Recommendation("mean-teacher", "laptop", "Mean teacher, because 1 labelled and 3 unlabelled.")
+        monkeypatch.setattr(session, "recommend", self.recommend)
+
+    def recommend(self):
+        if isinstance(self.advice, Exception):
+            raise self.advice
+        return self.advice
 
     def measure(self, preflight):
         self.measured += 1
@@ -68,7 +75,7 @@ def dock(study, worker, canvas, qtbot):
     qtbot.addWidget(dock)
     dock.show()
     dock.show_page("train")
-    qtbot.waitUntil(lambda: dock.train_page.form.method.count() == 2)
+    qtbot.waitUntil(lambda: dock.train_page.form.method.count() == 3)
     yield dock
     dock.close()
 
@@ -79,17 +86,114 @@ def page(dock):
 
 
 def test_methods_presets_and_steps(page):
-    assert page.form.method.currentText() == "Mean teacher"
+    assert page.form.method.currentText() == "Recommended: Mean teacher"
     assert page.form.summary.text() == "Learns from what it is sure of; take it first."
     assert page.form.preset.currentText() == "laptop"
     assert page.form.steps.value() == 400
     page.form.preset.setCurrentText("paper")
     assert page.form.steps.value() == 9000
     assert page.form.parameters.widget("batch").value == 8
-    page.form.method.setCurrentIndex(1)
+    page.form.method.setCurrentIndex(page.form.method.findData("supervised"))
     assert page.form.preset.currentText() == "laptop"
     assert page.form.steps.value() == 3000
     assert page.form.reference.isHidden(), "labels only is its own reference"
+
+
+def advise(page, worker, qtbot, method: str, preset: str = "laptop") -> None:
+    """Let the study change so that something else is recommended, and wait until the page has taken notice."""
+    worker.advice = Recommendation(method, preset, f"{method}, because of a test.")
+    page._advise()
+    qtbot.waitUntil(lambda: page.form.advice == worker.advice, timeout=5000)
+
+
+def test_the_recommended_method_is_on_top_with_its_reason(page, worker):
+    form = page.form
+    assert form.method.currentIndex() == 0
+    assert form.reason.text() == worker.advice.reason
+    assert form.reason.isVisible()
+    assert form.choice().method == "mean-teacher", "a run names the method, not the advice"
+    form.method.setCurrentIndex(form.method.findData("supervised"))
+    assert not form.reason.isVisible(), "the reader has overruled it"
+    assert form.choice().method == "supervised"
+    form.method.setCurrentIndex(0)
+    assert form.reason.isVisible()
+    page.start.click()
+    assert worker.trained[0][:2] == ("mean-teacher", "laptop")
+
+
+def test_the_recommendation_follows_the_study(page, worker, qtbot):
+    advise(page, worker, qtbot, "mean-teacher", "paper")
+    assert page.form.preset.currentText() == "paper"
+    assert page.form.steps.value() == 9000
+    advise(page, worker, qtbot, "supervised")
+    assert page.form.method.currentText() == "Recommended: Labels only"
+    assert page.form.reason.text() == "supervised, because of a test."
+    assert page.form.choice().method == "supervised"
+
+
+@pytest.mark.parametrize("edit", ["parameter", "steps", "unreadable"])
+def test_what_the_reader_has_set_survives_another_recommendation(page, worker, qtbot, edit):
+    form = page.form
+    if edit == "steps":
+        form.steps.setValue(77)
+    else:
+        form.parameters.widget("batch").value = 7
+    if edit == "unreadable":
+        form.parameters.changes = lambda: (_ for _ in ()).throw(UsageError("Not a number."))
+    advise(page, worker, qtbot, "supervised")
+    assert form.method.currentText() == "Mean teacher", "pinned under its own name"
+    assert form.method.itemText(0) == "Recommended: Labels only"
+    assert form.steps.value() == (77 if edit == "steps" else 400)
+    assert form.parameters.widget("batch").value == (2 if edit == "steps" else 7)
+    assert not form.reason.isVisible()
+
+
+def test_a_method_that_was_picked_stays_picked(page, worker, qtbot):
+    page.form.method.setCurrentIndex(page.form.method.findData("supervised"))
+    advise(page, worker, qtbot, "mean-teacher", "paper")
+    assert page.form.choice().method == "supervised"
+    advise(page, worker, qtbot, "supervised")
+    assert page.form.method.currentText() == "Labels only"
+
+
+def test_only_the_reason_changes_with_the_pools(page, worker, qtbot):
+    page.form.parameters.widget("batch").value = 5
+    worker.advice = Recommendation("mean-teacher", "laptop", "Mean teacher, because 2 labelled.")
+    page._advise()
+    qtbot.waitUntil(lambda: page.form.reason.text() == worker.advice.reason, timeout=5000)
+    assert page.form.method.currentIndex() == 0
+    assert page.form.parameters.widget("batch").value == 5
+
+
+def test_an_accepted_case_asks_for_advice_again(page, worker, study, qtbot):
+    worker.advice = Recommendation("supervised", "laptop", "Labels only, because all is labelled.")
+    study.case_changed.emit("p001")
+    qtbot.waitUntil(lambda: page.form.choice().method == "supervised", timeout=5000)
+
+
+def test_without_advice_the_first_method_is_chosen_until_there_is_one(study, worker, canvas, qtbot):
+    advice, worker.advice = worker.advice, UsageError("No advice.")
+    dock = Dock(study, canvas)
+    qtbot.addWidget(dock)
+    dock.show()
+    dock.show_page("train")
+    page = dock.train_page
+    qtbot.waitUntil(lambda: page.form.method.count() == 2, timeout=5000)
+    assert page.form.method.currentText() == "Mean teacher"
+    assert not page.form.reason.isVisible()
+    page._advise()
+    qtbot.waitUntil(lambda: page._advice_task is None, timeout=5000)
+    assert page.form.method.count() == 2
+    worker.advice = advice
+    advise(page, worker, qtbot, "supervised")
+    assert page.form.method.currentText() == "Recommended: Labels only"
+    dock.close()
+
+
+def test_advice_for_a_method_that_is_not_there_is_passed_over(page):
+    page.form.set_advice(Recommendation("oracle", "laptop", "Because."))
+    assert page.form.method.count() == 3
+    assert page.form.choice().method == "mean-teacher"
 
 
 def test_preflight_tells_pools_then_time_and_memory(page, worker, qtbot):
@@ -164,7 +268,7 @@ def test_without_the_training_part_it_says_so_and_can_try_again(study, worker, c
     qtbot.waitUntil(lambda: "not installed" in page.empty.words.text(), timeout=5000)
     monkeypatch.setattr(study, "methods", lambda: INFOS)
     page.empty.button.click()
-    qtbot.waitUntil(lambda: page.form.method.count() == 2, timeout=5000)
+    qtbot.waitUntil(lambda: page.form.method.count() == 3, timeout=5000)
     assert page.scroll.isVisible()
     dock.close()
 

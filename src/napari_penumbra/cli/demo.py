@@ -1,4 +1,4 @@
-"""``penumbra demo``: a simulated stroke cohort to try everything on, in the window where there is a screen."""
+"""``penumbra demo``: a simulated cohort to try everything on, in the window where there is a screen."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,20 +21,32 @@ STUDY_VARIABLE = "PENUMBRA_STUDY"
 app = typer.Typer()
 
 
+class Cohort(StrEnum):
+    """What is simulated."""
+
+    STROKE = "stroke"
+    ATRIUM = "atrium"
+    PELVIS = "pelvis"
+    LESIONS_2D = "lesions-2d"
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to put the sample study.")] = Path("penumbra-demo"),
     cases: Annotated[int, typer.Option(min=2, max=500, help="How many simulated cases.")] = 24,
+    cohort: Annotated[
+        Cohort, typer.Option(help="Strokes, left atria, pelvic organs, or colour pictures of lesions; all simulated.")
+    ] = Cohort.STROKE,
     window: Annotated[
         bool | None, typer.Option("--window/--no-window", help="Open the window; without either, see below.")
     ] = None,
 ) -> None:
-    """Make the sample study (simulated strokes on a real brain's anatomy) and open napari on it.
+    """Make a sample study of simulated cases (by default strokes on a real brain's anatomy) and open napari on it.
 
     Where there is no screen, a robot works the same window on a virtual one (Xvfb) through a whole loop, and leaves
     screenshots and a report page in FOLDER-report. --no-window only makes the study.
     """
-    study = _sample(folder, cases)
+    study = _sample(folder, cases, cohort)
     if window is False:
         say(f"The sample study is in {study}.")
         say(f"Try: penumbra status {study}   penumbra train {study} --steps 200", "dim")
@@ -49,7 +62,7 @@ def demo(
         raise StudyError("napari did not open or ended with a fault.", "`penumbra doctor` says what is missing.")
 
 
-def _sample(folder: Path, cases: int) -> Path:
+def _sample(folder: Path, cases: int, cohort: Cohort) -> Path:
     from napari_penumbra.study.samples import make_sample_study
 
     if (folder / "study.toml").exists():
@@ -58,7 +71,7 @@ def _sample(folder: Path, cases: int) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty.", "Name a new folder for the sample study.")
     say(f"Making {cases} simulated cases …", "dim")
-    return Path(make_sample_study(folder, cases=cases, labelled=min(4, cases // 2)))
+    return Path(make_sample_study(folder, cases=cases, labelled=min(4, cases // 2), cohort=cohort.value))
 
 
 def has_screen() -> bool:

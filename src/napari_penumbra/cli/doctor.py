@@ -19,6 +19,7 @@ import typer
 
 from napari_penumbra.cli.output import say, say_json, table
 from napari_penumbra.cli.study import JsonOption
+from napari_penumbra.jobs.machine import TORCH_PROBE, TORCH_SECONDS, cores
 from napari_penumbra.session.words import memory
 
 app = typer.Typer()
@@ -42,13 +43,6 @@ LIBRARIES = {
     "dbus-1": "libdbus-1-3",
     "fontconfig": "libfontconfig1",
 }
-_TORCH_SECONDS = 90
-_TORCH_PROBE = (
-    "import json, torch; c = torch.cuda.is_available(); m = torch.backends.mps.is_available(); "
-    "print(json.dumps({'cuda': c, 'mps': m, 'built': torch.version.cuda, "
-    "'card': torch.cuda.get_device_name(0) if c else '', "
-    "'bytes': torch.cuda.get_device_properties(0).total_memory if c else 0}))"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +138,12 @@ def _torch() -> Finding:
     try:
         # In a process of its own: a broken driver may hang or crash the one that asks.
         done = subprocess.run(
-            [sys.executable, "-c", _TORCH_PROBE],
+            [sys.executable, "-c", TORCH_PROBE],
             capture_output=True,
             text=True,
             encoding="utf-8",
             errors="replace",
-            timeout=_TORCH_SECONDS,
+            timeout=TORCH_SECONDS,
             check=False,
         )
         told = jsonlib.loads(done.stdout.strip().splitlines()[-1])
@@ -183,7 +177,7 @@ def _monai() -> Finding:
 
 
 def _cores() -> Finding:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = cores()
     if count < 2:
         return Finding("Processor", "slow", "1 core", "The window may stutter while a training runs.")
     return Finding("Processor", "works", f"{count} cores")

@@ -12,25 +12,39 @@ from napari_penumbra.cli.output import opened, say, say_json, table, warn
 from napari_penumbra.cli.study import JsonOption, StudyArgument
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.progress import RunState
+from napari_penumbra.jobs.bounds import allowed
 from napari_penumbra.jobs.methods_info import MethodInfo, find
 from napari_penumbra.session import RunInfo, Session
+from napari_penumbra.session.recommend import AUTO
+
+FIRST_PRESET = "laptop"
+"""What a method gets when no preset is named: it runs everywhere."""
 
 app = typer.Typer()
 ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all but one.")]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on by itself.")]
+MethodOption = Annotated[
+    str, typer.Option(help="A method as `penumbra methods` lists it; auto takes the recommended one and says why.")
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(help="paper, workstation or laptop; by default laptop, with auto the one for this machine."),
+]
+ChangeOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A parameter as key=value, as often as needed; the value is read as JSON if it is."),
+]
 RunArgument = Annotated[str | None, typer.Argument(help="A run's id as `penumbra runs` shows it.", show_default=False)]
 
 
 @app.command()
 def train(
     study: StudyArgument,
-    method: Annotated[str, typer.Option(help="A method as `penumbra methods` lists it.")] = "mean-teacher",
-    preset: Annotated[str, typer.Option(help="paper, workstation or laptop.")] = "laptop",
+    method: MethodOption = AUTO,
+    preset: PresetOption = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps; by default the preset's.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same training.")] = 0,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="A parameter as key=value; the value is read as JSON if it is.")
-    ] = None,
+    change: ChangeOption = None,
     validation: Annotated[
         int | None, typer.Option(min=0, help="Labelled cases to freeze, if none are frozen yet.")
     ] = None,
@@ -40,9 +54,10 @@ def train(
     json: JsonOption = False,
 ) -> None:
     """Train a model on labelled and unlabelled cases. Ctrl+C stops it with a checkpoint."""
-    config = dict(_change(text) for text in change or [])
+    config = changes(change)
     with opened(study) as session:
         session.writable()
+        method, preset = choose(session, method, preset, quiet=json)
         ahead = session.preflight(method, preset, config, steps, validation)
         if ahead.problem:
             raise UsageError(ahead.problem, ahead.remedy)
@@ -59,6 +74,22 @@ def train(
             threads=threads,
         )
         _attend(session, run, detach, json, f"{ahead.pool_words}, {ahead.steps:,} steps")
+
+
+def choose(session: Session, method: str, preset: str | None, quiet: bool = False) -> tuple[str, str]:
+    """Put what is recommended in the place of ``auto`` and of a preset that was not given, and say why."""
+    if method != AUTO:
+        return method, preset or FIRST_PRESET
+    advice = session.recommend()
+    if not quiet:
+        overruled = f" You asked for the {preset} preset." if preset not in (None, advice.preset) else ""
+        say(f"Recommended: {advice.reason}{overruled}")
+    return advice.method, preset or advice.preset
+
+
+def changes(texts: list[str] | None) -> dict[str, Any]:
+    """Read what was given with ``--set``; raises `UsageError` for what is not key=value."""
+    return dict(_change(text) for text in texts or [])
 
 
 def _change(text: str) -> tuple[str, Any]:
@@ -179,7 +210,7 @@ def methods(
     name: Annotated[str | None, typer.Argument(help="Show the parameters of this one.", show_default=False)] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the methods, or one method's parameters and presets."""
+    """List the methods and what their confidence means, or one method's parameters with bounds and presets."""
     infos = Session().methods()
     if name is not None:
         infos = [find(infos, name)]
@@ -187,18 +218,37 @@ def methods(
         say_json(infos)
         return
     if name is None:
-        table(("method", "presets", "what it is"), [(i.name, ", ".join(i.presets), i.summary) for i in infos])
+        _list(infos)
         return
     _parameters(infos[0])
+
+
+def _list(infos: list[MethodInfo]) -> None:
+    rows = [(i.name, i.title, _dimensions(i), ", ".join(i.presets), i.summary) for i in infos]
+    table(("method", "title", "dimensions", "presets", "what it is"), rows, names=("method", "title"))
+    for info in infos:
+        say(f"{info.name}: {info.paper}")
+        say(f"  Its confidence: {info.confidence_means}", "dim")
+
+
+def _dimensions(info: MethodInfo) -> str:
+    return ", ".join(f"{n}D" for n in info.dimensions)
 
 
 def _parameters(info: MethodInfo) -> None:
     say(f"{info.title}: {info.summary}")
     say(info.paper, "dim")
+    say(f"Learns in {_dimensions(info)}. Its confidence: {info.confidence_means}", "dim")
     presets = tuple(info.presets)
     rows = []
     for key, field in info.parameters.items():
         unit = f" ({field['unit']})" if field.get("unit") else ""
+        bounds = f" Allowed: {limits}." if (limits := _limits(field)) else ""
         chosen = (jsonlib.dumps(info.presets[p][key]) if key in info.presets[p] else "" for p in presets)
-        rows.append((key, jsonlib.dumps(field.get("default")), *chosen, f"{field.get('description', '')}{unit}"))
-    table(("parameter", "default", *presets, "meaning"), rows)
+        meaning = f"{field.get('description', '')}{unit}{bounds}"
+        rows.append((key, jsonlib.dumps(field.get("default")), *chosen, meaning))
+    table(("parameter", "default", *presets, "meaning"), rows, names=("parameter",))
+
+
+def _limits(field: dict[str, Any]) -> str:
+    return ", ".join(map(str, field["enum"])) if "enum" in field else allowed(field)

@@ -23,7 +23,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a progr
 def new(
     study: StudyArgument,
     modality: Annotated[
-        list[str], typer.Option(help="Name of an image per case, in order; the first is the reference.")
+        list[str],
+        typer.Option(help="Name of an image per case, in order; the first is the reference. RGB: colour pictures."),
     ],
     label: Annotated[list[str], typer.Option(help='A class as value=name, for example "1=left atrium".')],
     name: Annotated[str, typer.Option(help="The study's name; by default its folder's.")] = "",
@@ -42,7 +43,9 @@ def new(
 def add(
     study: StudyArgument,
     case: Annotated[str, typer.Option(help="Name of one case to add.")] = "",
-    image: Annotated[list[str] | None, typer.Option(help="MODALITY=FILE, once per image of the case.")] = None,
+    image: Annotated[
+        list[str] | None, typer.Option(help="MODALITY=FILE, once per image of the case; RGB=FILE for a colour picture.")
+    ] = None,
     label: Annotated[Path | None, typer.Option(help="A label file to start from.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder with the images of many cases.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Folder with their labels, named alike.")] = None,

@@ -31,8 +31,33 @@ _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 }
 
 
+def resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Put what a ``$ref`` points to in its place, in a parameter's schema and in what it is made of.
+
+    Parameters
+    ----------
+    definitions
+        The ``$defs`` of the whole schema.
+    """
+    result = dict(schema)
+    target = str(result.pop("$ref", "")).rpartition("/")[2]
+    if target:
+        result = {**definitions.get(target, {}), **result}
+    for key in ("anyOf", "prefixItems"):
+        if key in result:
+            result[key] = [resolved(part, definitions) for part in result[key]]
+    if isinstance(result.get("items"), dict):
+        result["items"] = resolved(result["items"], definitions)
+    return result
+
+
+def allowed(schema: dict[str, Any]) -> str:
+    """Say the bounds of a number: ``more than 0 and at most 10``; empty without any."""
+    return " and ".join(f"{words} {schema[key]:,.12g}" for key, (words, _) in _BOUNDS.items() if key in schema)
+
+
 def complaint(name: str, value: Any, schema: dict[str, Any]) -> str | None:
-    """Say what is wrong with a value, or None.
+    """Say what is wrong with a value and what is allowed, or None.
 
     Parameters
     ----------
@@ -49,11 +74,11 @@ def complaint(name: str, value: Any, schema: dict[str, Any]) -> str | None:
         return f"{name} must be one of {', '.join(map(str, schema['enum']))}, not {value}."
     words, fits = _TYPES.get(str(schema.get("type")), ("", lambda v: True))
     if not fits(value):
-        return f"{name} must be {words}, not {value!r}."
-    if isinstance(value, int | float):
-        for key, (relation, holds) in _BOUNDS.items():
-            if key in schema and not holds(value, schema[key]):
-                return f"{name} must be {relation} {schema[key]:g}, not {value:g}."
+        bounds = allowed(schema)
+        return f"{name} must be {words}{f', {bounds}' if bounds else ''}, not {value!r}."
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if numeric and any(key in schema and not holds(value, schema[key]) for key, (_, holds) in _BOUNDS.items()):
+        return f"{name} must be {allowed(schema)}, not {value:g}."
     if isinstance(value, list | tuple):
         return _in_list(name, value, schema)
     return None

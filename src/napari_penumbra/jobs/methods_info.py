@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import json
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import platformdirs
 import napari_penumbra
 from napari_penumbra.domain.errors import DiskError, JobError, UsageError
 from napari_penumbra.imaging.atomic import write_text
-from napari_penumbra.jobs.bounds import complaint
+from napari_penumbra.jobs.bounds import complaint, resolved
 from napari_penumbra.jobs.launch import ask
 
 ENTRY_POINTS = "napari_penumbra.methods"
@@ -38,6 +39,10 @@ class MethodInfo:
         Preset name to the values that differ from the defaults.
     schema
         JSON schema of its parameters, as pydantic writes it.
+    dimensions
+        Spatial dimensions it can learn in, the published one first.
+    confidence_means
+        What its confidence tells the reader, in words.
     """
 
     name: str
@@ -47,11 +52,14 @@ class MethodInfo:
     uses_unlabelled: bool
     presets: dict[str, dict[str, Any]]
     schema: dict[str, Any] = field(default_factory=dict)
+    dimensions: tuple[int, ...] = ()
+    confidence_means: str = ""
 
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
         """Parameter name to its schema: type, default, title, description, unit, bounds."""
-        return dict(self.schema.get("properties", {}))
+        definitions = self.schema.get("$defs", {})
+        return {name: resolved(raw, definitions) for name, raw in self.schema.get("properties", {}).items()}
 
     def steps(self, preset: str, steps: int | None = None) -> int:
         """How many steps a run of this preset takes, unless ``steps`` says otherwise."""
@@ -62,13 +70,14 @@ class MethodInfo:
         """Refuse an unknown preset or parameter, or a value out of its bounds, in words."""
         if preset not in self.presets:
             raise UsageError(f'{self.title} has no preset "{preset}".', f"It has: {', '.join(self.presets)}.")
-        strange = sorted(set(config) - set(self.parameters))
+        parameters = self.parameters
+        strange = sorted(set(config) - set(parameters))
         if strange and self.schema:
             raise UsageError(
-                f"{self.title} has no parameter {', '.join(strange)}.", f"It has: {', '.join(self.parameters)}."
+                f"{self.title} has no parameter {', '.join(strange)}.", _meant(strange[0], list(parameters))
             )
         for name, value in config.items():
-            wrong = complaint(name, value, self.parameters.get(name, {}))
+            wrong = complaint(name, value, parameters.get(name, {}))
             if wrong:
                 raise UsageError(wrong, f"`penumbra methods {self.name}` shows what it means.")
 
@@ -107,21 +116,30 @@ def find(infos: list[MethodInfo], name: str) -> MethodInfo:
     for info in infos:
         if info.name == name:
             return info
-    raise UsageError(f'There is no method "{name}".', f"There are: {', '.join(i.name for i in infos)}.")
+    raise UsageError(f'There is no method "{name}".', _meant(name, [i.name for i in infos]))
+
+
+def _meant(name: str, known: list[str]) -> str:
+    """Guess what was meant; list what there is when nothing is near."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
 
 
 def _infos(data: Any) -> list[MethodInfo]:
     if not isinstance(data, list):
         raise TypeError(f"expected a list of methods, got {type(data).__name__}")
     known = set(MethodInfo.__dataclass_fields__)
-    return [MethodInfo(**{k: v for k, v in item.items() if k in known}) for item in data]
+    infos = [MethodInfo(**{k: v for k, v in item.items() if k in known}) for item in data]
+    return [replace(info, dimensions=tuple(info.dimensions)) for info in infos]
 
 
 def _key(python: str) -> str:
     """Changes whenever a method's file, the package, the interpreter or a third party's entry point does."""
     home = Path(napari_penumbra.__file__).parent
     parts = [napari_penumbra.__version__, python, str(home)]
-    for file in sorted([*home.glob("methods/*.py"), *home.glob("training/worker.py")]):
+    for file in sorted(
+        [*home.glob("methods/*.py"), home / "training" / "worker.py", home / "training" / "describe.py"]
+    ):
         parts.append(f"{file.name}:{file.stat().st_mtime_ns}")
     for point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda p: p.name):
         version = point.dist.version if point.dist else ""

@@ -2,6 +2,7 @@
 
 from napari_penumbra.session.champion import RunInfo
 from napari_penumbra.session.preflight import Preflight
+from napari_penumbra.session.recommend import Recommendation
 from napari_penumbra.session.review import Review
 from napari_penumbra.session.runs import Runs
 
@@ -24,8 +25,9 @@ class Session(Review, Runs):
 
     Notes
     -----
-    Not for use from several threads at once, but for `methods` and `measure`, which only start processes.
+    Not for use from several threads at once, but for `methods`, `recommend`, `preflight` and `measure`, which only
+    read and start processes.
     """
 
 
-__all__ = ["Preflight", "RunInfo", "Session"]
+__all__ = ["Preflight", "Recommendation", "RunInfo", "Session"]

@@ -36,7 +36,7 @@ class Base:
     def create(
         self, root: Path, name: str, modalities: Sequence[str], labels: LabelScheme, simulated: bool = False
     ) -> None:
-        """Make a new study in an empty or missing folder and open it."""
+        """Make a new study in an empty or missing folder and open it; the modality ``RGB`` is Red, Green and Blue."""
         study = Study.create(Path(root), name, modalities, labels, simulated=simulated)
         self._take(study)
 

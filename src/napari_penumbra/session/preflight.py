@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from napari_penumbra.domain.case import CaseRow, Closing, Role
 from napari_penumbra.jobs.launch import Measured
+from napari_penumbra.jobs.machine import card_likely
 from napari_penumbra.jobs.methods_info import MethodInfo
 from napari_penumbra.session.words import duration, memory
 from napari_penumbra.study.pool import FEWEST, SHARE
@@ -183,4 +182,4 @@ def _rare_classes(study: Study) -> list[str]:
 
 def _card_likely() -> bool:
     """Whether this machine seems to have a graphics card that torch can use; `Measured.device` knows for sure."""
-    return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None or Path("/dev/kfd").exists()
+    return sys.platform == "darwin" or card_likely()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,6 +17,9 @@ from napari_penumbra.session.cases import Cases
 from napari_penumbra.session.scoring import evaluate
 from napari_penumbra.study.exporters.nifti import export_nifti
 from napari_penumbra.study.review import find_regions
+
+MAX_MEANING = 500
+"""Characters of a sentence that the window shows beside the confidence switch."""
 
 
 class Review(Cases):
@@ -58,6 +63,18 @@ class Review(Cases):
             decisions=study.decisions(name),
             names={c.value: c.name for c in study.labels.classes},
         )
+
+    def confidence_means(self, name: str) -> str:
+        """Say what the confidence of a case's newest prediction means; empty when the prediction does not tell."""
+        study = self.opened()
+        newest = study.prediction(name)
+        if newest is None:
+            return ""
+        labels = study.layout.absolute(newest.labels)
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            told = json.loads(labels.with_name(f"{newest.run}.json").read_text(encoding="utf-8"))
+            return str(told.get("confidence_means") or "")[:MAX_MEANING]
+        return ""
 
     def decide(self, name: str, region: Region, verdict: Verdict) -> Decision:
         """Record a verdict on a region of the newest prediction."""
@@ -138,7 +155,7 @@ class Review(Cases):
     def export(
         self, folder: Path, *, predictions: bool = False, confidence: bool = False, unknown: int | None = None
     ) -> list[Path]:
-        """Write labels as NIfTI on each case's own original grid.
+        """Write labels on each case's own original grid: NIfTI, or PNG for pictures.
 
         Parameters
         ----------

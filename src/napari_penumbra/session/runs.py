@@ -14,10 +14,13 @@ from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.domain.spec import RunSpec, SpecCase
 from napari_penumbra.jobs.job import Job
 from napari_penumbra.jobs.launch import check, launch, prepare
+from napari_penumbra.jobs.machine import look
 from napari_penumbra.jobs.methods_info import MethodInfo, find, method_infos
 from napari_penumbra.session import champion
+from napari_penumbra.session.facts import facts_of
 from napari_penumbra.session.following import Following
 from napari_penumbra.session.preflight import Preflight, look_ahead
+from napari_penumbra.session.recommend import Recommendation, recommend
 
 
 class Runs(Following):
@@ -32,6 +35,15 @@ class Runs(Following):
         """Every installed method. Takes seconds the first time: call it off the window's thread."""
         return method_infos()
 
+    def recommend(self) -> Recommendation:
+        """Choose a method and a preset for the open study, and say why.
+
+        Reads a few label files, and asks for the methods and the graphics card, which takes seconds the first time:
+        call it off the window's thread.
+        """
+        infos = self.methods()
+        return recommend(facts_of(self.opened(), look()), infos)
+
     def preflight(
         self,
         method: str,
@@ -43,7 +55,8 @@ class Runs(Following):
         """Say what a training would see and what may go wrong, without starting anything."""
         info = find(self.methods(), method)
         info.check(preset, dict(config or {}))
-        ahead = look_ahead(self.opened(), info, preset, dict(config or {}), steps, validation)
+        settings, steps = _settings(config, steps)
+        ahead = look_ahead(self.opened(), info, preset, settings, steps, validation)
         busy = self._busy()
         return replace(ahead, problem=str(busy)) if busy and not ahead.problem else ahead
 
@@ -118,8 +131,8 @@ class Runs(Following):
         study = self.writable()
         self._refuse_if_busy()
         info = find(self.methods(), method)
-        settings = dict(config or {})
-        info.check(preset, settings)
+        info.check(preset, dict(config or {}))
+        settings, steps = _settings(config, steps)
         ahead = look_ahead(study, info, preset, settings, steps, validation)
         if ahead.problem:
             raise UsageError(ahead.problem, ahead.remedy)
@@ -284,3 +297,12 @@ class Runs(Following):
         except PenumbraError as error:  # the training itself was fine: tell, and leave the model as it is
             self._news = str(error)
             self.failed.emit(error)
+
+
+def _settings(config: Mapping[str, Any] | None, steps: int | None) -> tuple[dict[str, Any], int | None]:
+    """Take the steps out of the parameters, so that there is one place where they stand."""
+    settings = dict(config or {})
+    among = settings.pop("steps", None)
+    if among is not None and steps is not None and among != steps:
+        raise UsageError(f"The steps were given twice: {steps} and {among}.", "Give them once.")
+    return settings, steps if among is None else among

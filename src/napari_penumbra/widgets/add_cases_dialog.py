@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_penumbra.domain.colour import PICTURE, has_colour, sources
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.session import Session
 from napari_penumbra.study.importers.folder import PlannedCase
@@ -29,8 +30,8 @@ from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.messages import MessageBar
 from napari_penumbra.widgets.worker_thread import Task
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-_FILTER = "Images (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd);;All files (*)"
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_FILTER = f"Images ({' '.join(f'*{suffix}' for suffix in SUFFIXES)});;All files (*)"
 
 
 class PathLine(QWidget):
@@ -85,6 +86,7 @@ class AddCasesDialog(QDialog):
         self.setWindowTitle("Add cases")
         self.session = session
         self._modalities: tuple[str, ...] = tuple(session.opened().modalities)
+        self._sources = sources(self._modalities)
         self._task: Task | None = None
         self._added = 0
         self._expected = 0
@@ -138,12 +140,17 @@ class AddCasesDialog(QDialog):
         form.addRow("Images", self.images)
         form.addRow("Masks", self.labels)
         how = QLabel(wordWrap=True)
-        if len(self._modalities) == 1:
-            how.setText(f"One file per case ({self._modalities[0]}); its name becomes the case's.")
+        if self._sources == (PICTURE,):
+            how.setText(
+                "One picture per case (PNG, JPEG, TIFF, BMP); its name becomes the case's. One pixel counts as 1 mm. A "
+                "mask has the picture's size; white (255) is read as the class when the study has one."
+            )
+        elif len(self._sources) == 1:
+            how.setText(f"One file per case ({self._sources[0]}); its name becomes the case's.")
         else:
             how.setText(
-                f"Files named like p007_{self._modalities[0]}.nii.gz, or a folder per case with "
-                f"{self._modalities[0]}.nii.gz, {self._modalities[1]}.nii.gz …"
+                f"Files named like p007_{self._sources[0]}.nii.gz, or a folder per case with "
+                f"{self._sources[0]}.nii.gz, {self._sources[1]}.nii.gz …"
             )
         mute(how)
         self.plan_words = QLabel(objectName="add_plan_words", wordWrap=True)
@@ -163,10 +170,10 @@ class AddCasesDialog(QDialog):
         self.files: dict[str, PathLine] = {}
         form = QFormLayout()
         form.addRow("Name", self.name)
-        for modality in self._modalities:
+        for modality in self._sources:
             line = PathLine(f"add_file_{modality}", folder=False, hint="missing")
             self.files[modality] = line
-            form.addRow(modality, line)
+            form.addRow("Colour picture" if modality == PICTURE and has_colour(self._modalities) else modality, line)
         self.label = PathLine("add_label", folder=False, hint="none: to be painted")
         form.addRow("Mask", self.label)
         layout = QVBoxLayout(tab)
@@ -193,7 +200,7 @@ class AddCasesDialog(QDialog):
             self.messages.show_notice("Several files for one modality: put them into a folder and add the folder.")
         first = next((line.path() for line in self.files.values() if line.path()), None)
         if first is not None:
-            self.name.setText(case_name(first, self._modalities))
+            self.name.setText(case_name(first, self._sources))
 
     # ---------------------------------------------------------------- preview
 

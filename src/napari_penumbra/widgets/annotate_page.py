@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedLay
 from superqt import QElidingLabel
 
 from napari_penumbra.domain.case import Closing, OpenCase, Role
+from napari_penumbra.domain.colour import PICTURE, has_colour
 from napari_penumbra.domain.regions import Box
 from napari_penumbra.session import Session
 from napari_penumbra.widgets.buttons import ActionButton
@@ -40,6 +41,7 @@ class AnnotatePage(QWidget):
         self.canvas = canvas
         self.cases = cases
         self._volumes: VolumeCounter | None = None
+        self._pixels = False
         self._build()
         # Volumes at most five times a second: a brush sends a stroke per mouse move.
         self._soon = QTimer(self, singleShot=True, interval=200)
@@ -131,10 +133,12 @@ class AnnotatePage(QWidget):
         if study is None:
             return
         self.classes.set_scheme(study.labels)
-        self._volumes = VolumeCounter(self.canvas.labels(), case.grid.voxel_ml)
+        self._pixels = case.grid.is_picture
+        self._volumes = VolumeCounter(self.canvas.labels(), 1.0 if self._pixels else case.grid.voxel_ml)
         self._show_volumes()
         missing = [m for m in study.modalities if m not in case.images]
-        self.strip.set_modalities(list(case.images), missing)
+        whole = (PICTURE,) if has_colour(tuple(case.images)) else ()
+        self.strip.set_modalities([*whole, *case.images], missing)
         self._on_modality(self.canvas.modality or "")
         value = self.classes.value()
         if value is not None:
@@ -197,7 +201,8 @@ class AnnotatePage(QWidget):
     def _show_volumes(self) -> None:
         if self._volumes is not None and self.classes.scheme is not None:
             volumes = self._volumes
-            self.classes.set_volumes({value: volumes.ml(value) for value in (*self.classes.scheme.values, 255)})
+            values = (*self.classes.scheme.values, 255)
+            self.classes.set_volumes({value: volumes.ml(value) for value in values}, self._pixels)
 
     def _on_modality(self, name: str) -> None:
         self.strip.show_modality(name, self.canvas.contrast())

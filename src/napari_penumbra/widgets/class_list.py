@@ -67,12 +67,13 @@ class ClassList(QTreeWidget):
         if self.topLevelItemCount():
             self.setCurrentItem(self.topLevelItem(0))
 
-    def set_volumes(self, ml: dict[int, float]) -> None:
-        """Show volumes in millilitres by label value; a value that is not in ``ml`` shows none."""
+    def set_volumes(self, amounts: dict[int, float], pixels: bool = False) -> None:
+        """Show volumes in millilitres, or ``pixels`` of a picture, by label value; one that is not there shows none."""
+        self.headerItem().setText(1, "px" if pixels else "ml")
         for n in range(self.topLevelItemCount()):
             item = self.topLevelItem(n)
-            volume = ml.get(item.data(0, _VALUE))
-            item.setText(1, "" if volume is None else ml_words(volume))
+            amount = amounts.get(item.data(0, _VALUE))
+            item.setText(1, "" if amount is None else f"{amount:,.0f}" if pixels else ml_words(amount))
 
     def pick(self, value: int) -> None:
         """Select a class without saying so."""

@@ -107,6 +107,13 @@ class ConfigForm(QWidget):
                 found[name] = value
         return found
 
+    def edited(self) -> bool:
+        """Whether anything differs from the preset, also when it cannot be read."""
+        try:
+            return bool(self.changes())
+        except UsageError:
+            return True
+
     def set_changes(self, changes: Mapping[str, Any]) -> None:
         """Set parameters on top of the preset; unknown names are passed over."""
         for name, value in changes.items():

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_penumbra.domain.colour import COLOUR, expand
 from napari_penumbra.domain.errors import PenumbraError, UsageError
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.widgets.buttons import ActionButton
@@ -59,6 +60,12 @@ class NewStudyDialog(QDialog):
         self.browse = ActionButton("Browse…", "Picks the folder that will hold the study's folder.", name="new_browse")
         self.modalities = QLineEdit(objectName="new_modalities")
         self.modalities.setPlaceholderText("DWI, T2, Tmax: the first is the reference")
+        self.colour = ActionButton(
+            "Colour pictures",
+            "Fills in Red, Green, Blue: for photographs and endoscopy. Each picture is one file; it is split into the "
+            "three.",
+            name="new_colour",
+        )
         self.labels = QPlainTextEdit(objectName="new_labels")
         self.labels.setPlaceholderText("One class a line:\n1=penumbra\n2=core")
         self.labels.setFixedHeight(5 * self.fontMetrics().lineSpacing())
@@ -75,6 +82,7 @@ class NewStudyDialog(QDialog):
         self.create.clicked.connect(self._wish)
         self.buttons.rejected.connect(self.reject)
         self.browse.clicked.connect(self._browse)
+        self.colour.clicked.connect(lambda: self.modalities.setText(", ".join(COLOUR)))
         for signal in (
             self.name.textChanged,
             self.folder.textChanged,
@@ -91,7 +99,10 @@ class NewStudyDialog(QDialog):
         folder.addWidget(self.folder, 1)
         folder.addWidget(self.browse)
         form.addRow("Folder", folder)
-        form.addRow("Modalities", self.modalities)
+        modalities = QHBoxLayout()
+        modalities.addWidget(self.modalities, 1)
+        modalities.addWidget(self.colour)
+        form.addRow("Modalities", modalities)
         form.addRow("Label classes", self.labels)
         form.addRow("", self.understood)
         layout = QVBoxLayout(self)
@@ -114,7 +125,8 @@ class NewStudyDialog(QDialog):
             raise UsageError(f"{root.name} is a file.", "Give a folder.")
         if root.is_dir() and any(root.iterdir()):
             raise UsageError(f"The folder {root.name} is not empty.", "Give an empty or new one.")
-        modalities = tuple(filter(None, (text.strip() for text in re.split(r"[,;\n]", self.modalities.text()))))
+        words = filter(None, (text.strip() for text in re.split(r"[,;\n]", self.modalities.text())))
+        modalities = expand(list(words))
         if not modalities:
             raise UsageError("The study needs at least one modality.", "For example DWI.")
         if len(set(modalities)) < len(modalities):

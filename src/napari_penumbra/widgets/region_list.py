@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
@@ -49,13 +50,15 @@ class RegionList(QTreeWidget):
         self.setMinimumHeight(6 * self.fontMetrics().lineSpacing())
         self.itemSelectionChanged.connect(self._on_selection)
 
-    def set_regions(self, regions: Sequence[Region], scheme: LabelScheme) -> None:
-        """List regions; the selection is gone."""
+    def set_regions(self, regions: Sequence[Region], scheme: LabelScheme, pixels: bool = False) -> None:
+        """List regions, their sizes in millilitres or in ``pixels`` of a picture; the selection is gone."""
+        self.headerItem().setText(1, "px" if pixels else "ml")
         self.blockSignals(True)
         self.clear()
         line = self.palette().windowText().color()
         for n, region in enumerate(regions):
-            item = QTreeWidgetItem(["", ml_words(region.ml), f"{region.confidence * 100:.0f} %", ""])
+            size = f"{np.count_nonzero(region.mask):,}" if pixels else ml_words(region.ml)
+            item = QTreeWidgetItem(["", size, f"{region.confidence * 100:.0f} %", ""])
             known = region.value in scheme.values
             name = scheme.by_value(region.value).name if known else "background"
             item.setText(0, f"{n + 1} {name}")

@@ -35,6 +35,9 @@ _BUTTONS = {
 }
 
 
+_OVERLAY_TIP = "Shows how sure the model is, over the picture. Off at first: look with your own eyes."
+
+
 class ReviewPage(QWidget):
     """Reviews the prediction of the shown case.
 
@@ -94,7 +97,10 @@ class ReviewPage(QWidget):
         self.head.setFont(font)
         self.note = QLabel(objectName="review_note", wordWrap=True)
         self.overlay = QCheckBox("Confidence", objectName="confidence_on")
-        self.overlay.setToolTip("Shows how sure the model is, over the picture. Off at first: look with your own eyes.")
+        self.overlay.setToolTip(_OVERLAY_TIP)
+        self.meaning = QLabel(objectName="confidence_meaning", wordWrap=True)
+        self.meaning.setTextFormat(Qt.TextFormat.PlainText)
+        mute(self.meaning)
         self.outline = QCheckBox("Prediction", objectName="prediction_on")
         self.outline.setToolTip("Shows the prediction beside your labels.")
         self.threshold_slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -114,6 +120,7 @@ class ReviewPage(QWidget):
         self.empty = EmptyState("review_empty")
         self._lay_out()
         self.overlay.toggled.connect(self.canvas.show_confidence)
+        self.overlay.toggled.connect(self._say_meaning)
         self.outline.toggled.connect(self.canvas.show_prediction)
         self.threshold_slider.valueChanged.connect(self._on_threshold)
         self.regions.picked.connect(self.review.go)
@@ -148,6 +155,7 @@ class ReviewPage(QWidget):
         looks.addWidget(self.outline)
         looks.addStretch(1)
         body.addLayout(looks)
+        body.addWidget(self.meaning)
         slider = QHBoxLayout()
         slider.addWidget(QLabel("Weak below"))
         slider.addWidget(self.threshold_slider, 1)
@@ -194,7 +202,14 @@ class ReviewPage(QWidget):
         for box in (self.overlay, self.outline):
             box.blockSignals(False)
         self.canvas.set_confidence_threshold(self.threshold_slider.value())
+        self.meaning.setText(self.session.confidence_means(case.name) if case.confidence is not None else "")
+        self.overlay.setToolTip(f"{_OVERLAY_TIP}\n{self.meaning.text()}".strip())
+        self._say_meaning()
         self.refresh()
+
+    def _say_meaning(self, _on: object = None) -> None:
+        """What the colours mean stands under the switch while they are shown, and in its tip always."""
+        self.meaning.setVisible(self.overlay.isChecked() and bool(self.meaning.text()))
 
     def _refresh_soon(self, _what: object = None) -> None:
         if not self._soon.isActive():
@@ -314,7 +329,9 @@ class ReviewPage(QWidget):
     def _on_regions(self) -> None:
         study = self.session.study
         if study is not None:
-            self.regions.set_regions(self.review.regions, study.labels)
+            case = self.review.case
+            flat = case is not None and case.grid.is_picture
+            self.regions.set_regions(self.review.regions, study.labels, pixels=flat)
         self.refresh()
 
     def _on_region(self, n: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QStackedLayout, QVBoxLay
 from napari_penumbra.domain.errors import PenumbraError, UsageError
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.jobs.methods_info import MethodInfo
-from napari_penumbra.session import Preflight, Session
+from napari_penumbra.session import Preflight, Recommendation, Session
 from napari_penumbra.widgets.annotate_page import scrolled
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.case_controller import CaseController
@@ -40,23 +41,29 @@ class TrainPage(QWidget):
         self.cases = cases
         self.messages = cases.messages
         self._methods_task: Task | None = None
+        self._advice_task: Task | None = None
         self._methods_error: PenumbraError | None = None
         self._active: str | None = None
         self._build()
         self._soon = QTimer(self, singleShot=True, interval=200)
         self._soon.timeout.connect(self.refresh)
+        self._advise_soon = QTimer(self, singleShot=True, interval=1000)
+        self._advise_soon.timeout.connect(self._advise)
         session.study_changed.connect(self._on_study, thread="main")
-        session.case_changed.connect(self._refresh_soon, thread="main")
+        session.case_changed.connect(self._on_case, thread="main")
         session.run_event.connect(self._on_event, thread="main")
         session.status_changed.connect(self._on_status, thread="main")
 
     def disconnect_all(self) -> None:
         """Stop listening to the session."""
         self.session.study_changed.disconnect(self._on_study)
-        self.session.case_changed.disconnect(self._refresh_soon)
+        self.session.case_changed.disconnect(self._on_case)
         self.session.run_event.disconnect(self._on_event)
         self.session.status_changed.disconnect(self._on_status)
         self.preflight.stop()
+        self._advise_soon.stop()
+        if self._advice_task is not None:
+            self._advice_task.cancel()
 
     # ---------------------------------------------------------------- layout
 
@@ -111,6 +118,7 @@ class TrainPage(QWidget):
         super().showEvent(event)
         if not self.form.infos:
             self.fetch_methods()
+        self._advise()
         self.refresh()
         self._look_ahead()
 
@@ -124,16 +132,41 @@ class TrainPage(QWidget):
         if self._methods_task is not None:
             return
         self._methods_error = None
-        task = Task(self.session.methods, "asking which methods there are")
+        task = Task(self._ask_methods, "asking which methods there are")
         task.done.connect(self._on_methods)
         task.failed.connect(self._on_no_methods)
         self._methods_task = task.start()
         self.refresh()
 
-    def _on_methods(self, infos: Sequence[MethodInfo]) -> None:
+    def _ask_methods(self) -> tuple[Sequence[MethodInfo], Recommendation | None]:
+        """Ask in the other thread; without a recommendation the reader chooses alone."""
+        infos = self.session.methods()
+        with contextlib.suppress(PenumbraError):  # no study is open, or a label file is damaged: opening it will tell
+            return infos, self.session.recommend()
+        return infos, None
+
+    def _on_methods(self, told: tuple[Sequence[MethodInfo], Recommendation | None]) -> None:
         self._methods_task = None
-        self.form.set_methods(infos)
+        self.form.set_methods(*told)
         self.refresh()
+
+    def _advise(self) -> None:
+        """Recommend anew in another thread: the pools or the study have changed."""
+        if self.session.study is None or not self.form.infos or not self.isVisible():
+            return
+        if self._advice_task is not None:
+            self._advice_task.cancel()
+        task = Task(self.session.recommend, "choosing a method")
+        task.done.connect(self._on_advice)
+        task.failed.connect(self._on_no_advice)
+        self._advice_task = task.start()
+
+    def _on_advice(self, advice: Recommendation) -> None:
+        self._advice_task = None
+        self.form.set_advice(advice)
+
+    def _on_no_advice(self, _error: PenumbraError) -> None:
+        self._advice_task = None  # what was recommended before stays; the fault is told where the case is opened
 
     def _on_no_methods(self, error: PenumbraError) -> None:
         self._methods_task = None
@@ -161,6 +194,10 @@ class TrainPage(QWidget):
 
     # ---------------------------------------------------------------- session → page
 
+    def _on_case(self, _name: str) -> None:
+        self._advise_soon.start()
+        self._refresh_soon()
+
     def _refresh_soon(self, _what: object = None) -> None:
         if not self._soon.isActive():
             self._soon.start()
@@ -176,6 +213,7 @@ class TrainPage(QWidget):
     def _on_study(self) -> None:
         self.curves.set_history([])
         self.log.clear()
+        self._advise()
         self.refresh()
         self._look_ahead()
 

@@ -19,7 +19,7 @@ class VolumeCounter:
     labels
         (z, y, x) uint8, at the start.
     voxel_ml
-        Volume of one voxel in millilitres.
+        Volume of one voxel in millilitres; 1 counts the pixels of a picture.
     """
 
     def __init__(self, labels: LabelArray, voxel_ml: float) -> None:
