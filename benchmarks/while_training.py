@@ -76,7 +76,7 @@ def main() -> None:
     walk.wait("Start", walk.find("start").isEnabled, 60)
     QTest.qWait(15_000)  # the preflight's own measurement must be over, or two workers share the machine
     before = time.monotonic()
-    run = walk.train(5000, wait=False)
+    run = walk.train(5000, method="mean-teacher", wait=False)
     session = walk.widget.session
     walk.wait("the first step", lambda: any(e.kind is Kind.STEP for e in session.history(run)), 120)
     first = time.monotonic() - before

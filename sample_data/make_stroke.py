@@ -1,8 +1,8 @@
 """Write simulated stroke cases as NIfTI files.
 
-    python sample_data/make_stroke.py FOLDER --cases 24 --seed 2026
+    python sample_data/make_stroke.py FOLDER --cases 24 --seed 500
 
-One file per case and modality, `simulated-2026_DWI.nii.gz` and so on, and `simulated-2026_labels.nii.gz` with
+One file per case and modality, `simulated-0500_DWI.nii.gz` and so on, and `simulated-0500_labels.nii.gz` with
 1 penumbra and 2 core. Everything is simulated: see `napari_penumbra.imaging.phantom`.
 """
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cases", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=2026, help="seed of the first case; the others follow")
+    parser.add_argument("--seed", type=int, default=500, help="seed of the first case; the others follow")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     for seed in range(given.seed, given.seed + given.cases):
