@@ -187,4 +187,7 @@ def in_order(cells: Iterable[Cell]) -> list[Cell]:
 def _resolved(info: MethodInfo, preset: str) -> dict[str, Any]:
     defaults = {name: raw.get("default") for name, raw in info.parameters.items()}
     values = {**defaults, **info.presets[preset]}
+    if values.get("dimensions") == "auto" and info.dimensions:
+        # What "auto" means differs: one method prefers slices, another volumes.
+        values["dimensions"] = f"{info.dimensions[0]}D"
     return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}

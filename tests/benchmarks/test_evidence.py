@@ -93,6 +93,35 @@ def test_a_method_with_its_own_network_gets_its_own_line(planner: Planner) -> No
     assert "supervised as mean-teacher" not in arms
 
 
+PAIRS = [(c.name, m) for c in COHORTS.values() for m in (*c.methods, *c.extra)]
+
+
+@pytest.mark.parametrize(("cohort", "method"), PAIRS)
+def test_a_method_and_its_line_draw_the_same_labelled_patches(cohort: str, method: str) -> None:
+    from dataclasses import replace
+
+    from napari_penumbra.jobs.methods_info import _infos
+    from napari_penumbra.methods import get, names
+    from napari_penumbra.methods._base import Problem
+    from napari_penumbra.training.describe import describe
+
+    if method not in names():
+        pytest.skip(f"{method} is not in this version")
+    infos = {one.name: one for one in _infos(describe())}
+    changes = {key: json.loads(value) for key, value in Planner(infos).own_settings(method)}
+    slices, problem = (1 if cohort == "lesions2d" else 16), Problem(len(COHORTS[cohort].modalities), 2)
+    streams, dimensions = [], []
+    for name, settings in ((method, {}), (SUPERVISED, changes)):
+        kind = get(name)
+        config = kind.configure("laptop", settings, 100)
+        dimensions.append(kind.choose_dimensions(config, slices))
+        streams.append(kind(config, replace(problem, spatial_dims=dimensions[-1])).streams(0))
+    assert dimensions[0] == dimensions[1]
+    assert streams[0].labelled == streams[1].labelled
+    assert streams[0].patch == streams[1].patch
+    assert streams[0].foreground_share == streams[1].foreground_share
+
+
 def test_trying_things_out_happens_on_other_seeds(planner: Planner) -> None:
     curve = planner.curve(COHORTS["la"])
     tried = planner.trial(COHORTS["la"], "mean-teacher", ["consistency_weight=0.5"])

@@ -64,9 +64,10 @@ def _doing(event: said.Progress) -> str:
 
 
 def _loss_words(losses: dict[str, float]) -> str:
-    """Say the loss: the total when the worker gives one, otherwise the first two parts by name."""
-    if "total" in losses:
-        return f"loss {losses['total']:.3f}"
+    """Say the loss: the total (of each network that has one of its own), otherwise the first two parts by name."""
+    totals = {n.removesuffix("total").rstrip("."): v for n, v in losses.items() if n.split(".")[-1] == "total"}
+    if totals:
+        return " · ".join(f"{name} loss {value:.3f}".strip() for name, value in totals.items())
     return " · ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in list(losses.items())[:2])
 
 

@@ -60,6 +60,4 @@ def cohort(key: str) -> Cohort:
     for one in COHORTS:
         if one.key == key:
             return one
-    raise UsageError(
-        f'There is no simulated cohort "{key}".', f"Choose among {', '.join(one.key for one in COHORTS)}."
-    )
+    raise UsageError(f'There is no simulated cohort "{key}".', f"Choose among {', '.join(one.key for one in COHORTS)}.")
