@@ -23,6 +23,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import machine
 from evidence import cell as cells
@@ -129,11 +130,10 @@ def _simulate(waiting: list[Cell]) -> None:
         simulate(COHORTS[name], (*split.pool, *split.unseen))
 
 
-def _stale_words(chosen: list[Cell], done: dict[Cell, dict[str, object]]) -> str:
-    stale = sum(done[c]["code"] != cells.code_version(c.method) for c in chosen if c in done)
-    return f"{stale} were made by an earlier version of the code and are kept; delete them to have them anew." * bool(
-        stale
-    )
+def _stale_words(chosen: list[Cell], done: dict[Cell, dict[str, Any]]) -> str:
+    old = sum(cells.stale(c, done[c]) for c in chosen if c in done)
+    words = f"{old} were made by an earlier version of the code or presets; delete their files to have them anew."
+    return words if old else ""
 
 
 def _one_cell(cell: Cell, folder: Path) -> int:

@@ -212,6 +212,11 @@ def code_version(method: str) -> str:
     return digest.hexdigest()[:12]
 
 
+def stale(planned: Cell, result: dict[str, Any]) -> bool:
+    """Whether a result was made by other code, or with other parameters, than the cell would have today."""
+    return result["code"] != code_version(planned.method) or Cell.from_json(result["cell"]).settings != planned.settings
+
+
 def write_result(folder: Path, cell: Cell, result: dict[str, Any]) -> Path:
     """Write a cell's file: whole under its name, or not at all."""
     path = result_file(folder, cell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from evidence.cohorts import COHORTS, TUNING, Cohort
@@ -41,7 +41,8 @@ class Cell:
     unlabelled
         What stands in the unlabelled pool: the rest of the pool, copies of the labelled cases, or noise.
     settings
-        Parameters that differ from the preset, as (name, JSON text).
+        Parameters that differ from the preset, as (name, JSON text). The arm names them; two cells are the same one
+        whatever they are, and one that was run with others is stale.
     """
 
     cohort: str
@@ -52,7 +53,7 @@ class Cell:
     steps: int
     preset: str = PRESET
     unlabelled: Pool = "pool"
-    settings: tuple[tuple[str, str], ...] = ()
+    settings: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @property
     def tuning(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evidence.cell import code_version
+from evidence.cell import stale
 from evidence.cohorts import COHORTS
 from evidence.groups import FIGURES, Arm, Difference, Group, Key, Results, groups_of, mean_over_classes
 from evidence.paired import Interval, Matrix, holm
@@ -166,10 +166,13 @@ def _progress(results: Results, headline: Sequence[Cell], everything: Sequence[C
     def count(cells: Sequence[Cell]) -> str:
         return f"{sum(cell in results for cell in cells)} of {len(cells)}"
 
-    stale = [c for c, r in results.items() if r.get("code") != code_version(c.method)]
+    today = {cell: cell for cell in everything}
+    old = [c for c, r in results.items() if stale(today.get(c, c), r)]
     lines = [f"How far it got: {count(headline)} cells of the headline, {count(everything)} of all."]
-    if stale:
-        lines.append(f"{len(stale)} of the {len(results)} results were made by an earlier version of the code.")
+    if old:
+        lines.append(
+            f"{len(old)} of the {len(results)} results were made by an earlier version of the code or presets."
+        )
     return lines
 
 

@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,6 @@ PAIRS = [(c.name, m) for c in COHORTS.values() for m in (*c.methods, *c.extra)]
 
 @pytest.mark.parametrize(("cohort", "method"), PAIRS)
 def test_a_method_and_its_line_draw_the_same_labelled_patches(cohort: str, method: str) -> None:
-    from dataclasses import replace
-
     from napari_penumbra.jobs.methods_info import _infos
     from napari_penumbra.methods import get, names
     from napari_penumbra.methods._base import Problem
@@ -133,7 +132,8 @@ def test_trying_things_out_happens_on_other_seeds(planner: Planner) -> None:
 
 def test_cells_survive_json_and_make_safe_file_names(planner: Planner) -> None:
     for cell in (*planner.everything(), *planner.trial(COHORTS["la"], "m", ['patch="[1, 2]"', "a/b=../c"])):
-        assert Cell.from_json(json.loads(json.dumps(cell.to_json()))) == cell
+        back = Cell.from_json(json.loads(json.dumps(cell.to_json())))
+        assert (back, back.settings) == (cell, cell.settings)
         assert not set(cell.id) & set('/\\ ,:"')
 
 
@@ -530,6 +530,18 @@ def test_page_says_how_far_it_got_and_what_is_stale(planner: Planner, results: d
     assert "| co-learning | 0.900 | 0.400 | 0.050 | 0.020 | 0.010 |" in page
     assert "a processor, 2 cores" in page
     assert "Stroke" not in page  # nothing done there yet
+
+
+def test_changed_parameters_make_a_result_stale_and_not_another_cell(planner: Planner) -> None:
+    now = next(c for c in planner.headline() if c.arm == "supervised as asdnet")
+    then = replace(now, settings=(("width", "4"),))
+    assert then == now
+    results = {then: made_up(then, [0.5])}
+    assert cells.stale(now, results[now])
+    assert not cells.stale(now, made_up(now, [0.5]))
+    page = tables.document(results, planner.headline(), planner.everything())
+    assert "1 of the 1 results were made by an earlier version" in page
+    assert "| supervised as asdnet | 1 of 3 |" in page
 
 
 def test_page_without_any_result(planner: Planner) -> None:

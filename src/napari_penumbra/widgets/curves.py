@@ -16,6 +16,8 @@ from napari_penumbra.widgets.colors import contrast, mix, mute
 
 # Colour is never alone: each line also has its own dash.
 _DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
+_VEIL = 200
+"""How opaque (of 255) the legend's ground is: its words stay readable where a curve passes below."""
 _LINES = {"dice": "with unlabelled cases", "reference_dice": "labels only"}
 
 Series = dict[str, tuple[list[float], list[float]]]
@@ -100,10 +102,12 @@ class Curves(QWidget):
             item.hideButtons()
             item.setMenuEnabled(False)
             if key != "speed":
-                # Losses fall and Dice rises: each legend sits where its curve is not.
+                # Losses fall and Dice rises: each legend sits where its curve is not. Two networks have ten parts.
                 item.addLegend(
                     offset=(-4, 4) if key == "losses" else (-4, -4),
                     labelTextSize=f"{max(7, self.font().pointSize() - 1)}pt",
+                    verSpacing=-6,
+                    colCount=2 if key == "losses" else 1,
                 )
             item.setYRange(0, 1)
             item.enableAutoRange(x=False, y=key == "losses")
@@ -149,6 +153,9 @@ class Curves(QWidget):
                 axis.label.setDefaultTextColor(text)
             if item.legend is not None:
                 item.legend.setLabelTextColor(text)
+                veil = QColor(ground)
+                veil.setAlpha(_VEIL)
+                item.legend.setBrush(veil)
             for n, curve in enumerate(item.listDataItems()):
                 curve.setPen(self._pen(n))
 
