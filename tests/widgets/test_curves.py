@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from qtpy.QtGui import QColor, QPalette
 
@@ -76,3 +78,10 @@ def test_lines_can_be_seen_in_both_themes(curves, ground):
     assert curves._plots["losses"].backgroundBrush().color() == QColor(ground)
     for item in curves._plots["losses"].getPlotItem().listDataItems():
         assert contrast(item.opts["pen"].color(), QColor(ground)) >= 3
+
+
+def test_the_parts_of_two_networks_are_named_below_the_plot(curves):
+    losses = {"segmentation.total": 1.0, "confidence.total": 2.0, "segmentation.region_attention": 0.5}
+    curves.set_history([step(n, **losses) for n in (1, 2)])
+    words = re.sub(r"<(?!br)[^>]*>", "", curves.legend.text()).replace("&nbsp;", " ")
+    assert words == "segmentation: ── total ┈┈ region attention<br>confidence: ╌╌ total"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +17,7 @@ from napari_penumbra.widgets.colors import contrast, mix, mute
 
 # Colour is never alone: each line also has its own dash.
 _DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
-_VEIL = 200
-"""How opaque (of 255) the legend's ground is: its words stay readable where a curve passes below."""
+_MARKS = ("──", "╌╌", "┈┈", "─·")
 _LINES = {"dice": "with unlabelled cases", "reference_dice": "labels only"}
 
 Series = dict[str, tuple[list[float], list[float]]]
@@ -37,6 +37,9 @@ class Curves(QWidget):
         self.empty = QLabel("The curves appear here once a training has started.", wordWrap=True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         mute(self.empty)
+        self.legend = QLabel(wordWrap=True, objectName="legend")
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.legend.hide()
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.addWidget(self.empty)
@@ -81,6 +84,8 @@ class Curves(QWidget):
         for key, series in (("losses", self.losses), ("dice", self.dice), ("speed", self.speed)):
             if key in self._plots:
                 self._plots[key].setVisible(bool(series))
+                if key == "losses":
+                    self.legend.setVisible(bool(series))
                 self._draw_series(key, series)
 
     def _make_plots(self) -> None:
@@ -101,17 +106,14 @@ class Curves(QWidget):
             item.setMouseEnabled(x=False, y=False)  # the wheel scrolls the page
             item.hideButtons()
             item.setMenuEnabled(False)
-            if key != "speed":
-                # Losses fall and Dice rises: each legend sits where its curve is not. Two networks have ten parts.
-                item.addLegend(
-                    offset=(-4, 4) if key == "losses" else (-4, -4),
-                    labelTextSize=f"{max(7, self.font().pointSize() - 1)}pt",
-                    verSpacing=-6,
-                    colCount=2 if key == "losses" else 1,
-                )
+            if key == "dice":
+                item.addLegend(offset=(-4, -4), labelTextSize=f"{max(7, self.font().pointSize() - 1)}pt")
             item.setYRange(0, 1)
             item.enableAutoRange(x=False, y=key == "losses")
             self._layout.addWidget(plot)
+            if key == "losses":
+                # Below the plot: two networks have ten parts, more than fit into a plot beside their curves.
+                self._layout.addWidget(self.legend)
             self._plots[key] = plot
         self._color_plots()
 
@@ -128,10 +130,23 @@ class Curves(QWidget):
                 known[label] = item.plot(name=label, pen=pen, **(dots if key == "dice" else {}))
             known[label].setData(x, y)
         item.setXRange(0, max(self._steps, 1), padding=0.02)
+        if key == "losses":
+            self._write_legend()
         if key == "speed":
             item.setYRange(0, max((v for _, y in series.values() for v in y), default=1.0), padding=0.1)
         for label in known.keys() - set(labels.values()):
             item.removeItem(known[label])
+
+    def _write_legend(self) -> None:
+        """Name the loss parts, those of one network together, each with its colour and dash."""
+        lines: dict[str, list[str]] = {}
+        for n, name in enumerate(self.losses):
+            network, _, part = name.rpartition(".")
+            words = html.escape(part.replace("_", " "))
+            mark = f'<span style="color:{self._pen(n).color().name()}"><b>{_MARKS[n % len(_MARKS)]}</b></span>'
+            lines.setdefault(network, []).append(f"{mark}&nbsp;{words.replace(' ', '&nbsp;')}")
+        named = ((f"{html.escape(network)}: " if network else "", " ".join(parts)) for network, parts in lines.items())
+        self.legend.setText("<br>".join(network + parts for network, parts in named))
 
     # ---------------------------------------------------------------- theme
 
@@ -143,6 +158,7 @@ class Curves(QWidget):
 
     def _color_plots(self) -> None:
         ground, text = self._theme()
+        self._write_legend()
         for plot in self._plots.values():
             plot.setBackground(ground)
             item = plot.getPlotItem()
@@ -153,9 +169,6 @@ class Curves(QWidget):
                 axis.label.setDefaultTextColor(text)
             if item.legend is not None:
                 item.legend.setLabelTextColor(text)
-                veil = QColor(ground)
-                veil.setAlpha(_VEIL)
-                item.legend.setBrush(veil)
             for n, curve in enumerate(item.listDataItems()):
                 curve.setPen(self._pen(n))
 
