@@ -25,8 +25,9 @@ class RecipeConfig(MethodConfig):
         "unet",
         title="Network",
         description=(
-            "unet learns in minutes on a CPU; deepmedic looks at wide surroundings and finds small lesions; "
-            "vnet is the large network of the left-atrium papers."
+            "unet learns in minutes on a CPU; deepmedic looks at wide surroundings and finds small lesions; vnet is the "
+            "large network of the left-atrium papers; colnet, resunet and svnet are those of COL-Net, self-correction "
+            "and ASDNet."
         ),
     )
     width: int = Field(
@@ -34,7 +35,7 @@ class RecipeConfig(MethodConfig):
         ge=2,
         le=128,
         title="Width",
-        description="Channels of the first level of unet and vnet, doubled at each further one. deepmedic has its own.",
+        description="Channels of the first level, doubled at each further one. deepmedic has its own.",
         json_schema_extra={"unit": "channels"},
     )
     wide_view: Literal["auto", "isotropic", "in-plane"] = Field(
