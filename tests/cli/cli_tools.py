@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from napari_penumbra.cli import main
@@ -15,6 +19,9 @@ from napari_penumbra.domain.grid import Grid
 from napari_penumbra.imaging.nifti import write_nifti
 
 GRID = Grid.of((24, 24, 16), [[-1.5, 0, 0, 5], [0, -1, 0, 7], [0, 0, 2, -3], [0, 0, 0, 1]])
+
+
+Background = Callable[..., "subprocess.Popen[str]"]
 
 
 @dataclass
@@ -73,3 +80,22 @@ def study(cohort: Path, cli: Cli) -> Path:
     cli("new", folder, "--modality", "T1", "--label", "1=ball", "--name", "Balls")
     cli("add", folder, "--images", cohort / "images", "--labels", cohort / "labels")
     return folder
+
+
+@pytest.fixture
+def background() -> Iterator[Background]:
+    """Start the command line as a process of its own; whatever is left of it is killed with its worker at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", "from napari_penumbra.cli import main; main()", *map(str, words)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+        process.communicate()

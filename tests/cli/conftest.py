@@ -1,5 +1,5 @@
 """Fixtures of the command line's tests."""
 
-from cli_tools import cli, cohort, study
+from cli_tools import background, cli, cohort, study
 
-__all__ = ["cli", "cohort", "study"]
+__all__ = ["background", "cli", "cohort", "study"]

@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from cli_tools import Cli
+from cli_tools import Background, Cli
 
 from napari_penumbra.session import Session
 
@@ -74,18 +73,7 @@ def test_the_recommended_method_is_named_with_its_reason(
     assert "given twice" in again.err
 
 
-def start(study: Path, *words: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-c",
-        "from napari_penumbra.cli import main; main()",
-        "train",
-        str(study),
-        "--method",
-        "mean-teacher",
-        *words,
-    ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+TRAIN = ("--method", "mean-teacher", "--steps", "100000", "--no-reference")
 
 
 def wait_for_step(study: Path, process: subprocess.Popen[str], step: int) -> str:
@@ -102,8 +90,8 @@ def wait_for_step(study: Path, process: subprocess.Popen[str], step: int) -> str
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl+C cannot be sent to one process on Windows")
-def test_ctrl_c_stops_with_a_checkpoint_and_resume_finishes(cli: Cli, study: Path) -> None:
-    process = start(study, "--steps", "100000", "--no-reference", *SMALL)
+def test_ctrl_c_stops_with_a_checkpoint_and_resume_finishes(cli: Cli, study: Path, background: Background) -> None:
+    process = background("train", study, *TRAIN, *SMALL)
     run = wait_for_step(study, process, 2)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -127,8 +115,8 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_finishes(cli: Cli, study: Pat
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_a_killed_worker_is_told(cli: Cli, study: Path) -> None:
-    process = start(study, "--steps", "100000", "--no-reference", *SMALL)
+def test_a_killed_worker_is_told(cli: Cli, study: Path, background: Background) -> None:
+    process = background("train", study, *TRAIN, *SMALL)
     run = wait_for_step(study, process, 2)
     worker = json.loads((study / "runs" / run / "worker.json").read_text())
     os.kill(worker["pid"], signal.SIGKILL)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from cli_tools import Cli
+from cli_tools import Background, Cli
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.timeout(400)
@@ -43,12 +41,11 @@ def test_two_rounds(cli: Cli, study: Path, cohort: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl+C cannot be sent to one process on Windows")
-def test_ctrl_c_and_going_on(cli: Cli, study: Path, cohort: Path) -> None:
+def test_ctrl_c_and_going_on(cli: Cli, study: Path, cohort: Path, background: Background) -> None:
     out = cohort / "out"
     words = ["simulate", study, "--rounds", "1", "--out", out, *SMALL, "--reference", cohort / "truth"]
     words[words.index("4")] = "150"
-    command = [sys.executable, "-c", "from napari_penumbra.cli import main; main()", *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = background(*words)
     end = time.monotonic() + 120
     while not any('"kind": "step"' in f.read_text() for f in out.glob("study/runs/*/events.jsonl")):
         assert process.poll() is None, process.communicate()
