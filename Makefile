@@ -43,7 +43,7 @@ check-layers: install
 
 # One thread a process: the tests start real workers, and a small machine would only fight itself.
 unit: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
 slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout=3600

@@ -30,7 +30,7 @@ def main(study: Path) -> None:
     run = walk.train(2000, method="mean-teacher", changes=TINY, wait=False)
     walk.open_case(STARTED_WITH)
     walk.page("annotate")
-    walk.brush(*STROKE)
+    walk.drag(*STROKE)
     session = walk.widget.session
     walk.wait("a checkpoint", lambda: any(e.kind is Kind.CHECKPOINT for e in session.history(run)), 240)
     print(f"ready {run}", flush=True)

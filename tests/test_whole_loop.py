@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from qtpy.QtCore import Qt
 
 from loop_steps import CASES, LABELLED, MODALITIES, PAINTED, STARTED_WITH, TINY, truth_of
 from napari_penumbra.domain.case import CaseState, Closing, Origin
@@ -131,9 +132,9 @@ def _reviewed(walk: Walkthrough) -> str:
     walk.open_case(name)
     walk.page("review")
     walk.wait("regions", lambda: walk.find("region_list").model().rowCount() >= 2, 30)
-    walk.click("next_region")
-    for verdict in ("accept_region", "unknown_region"):
-        walk.click(verdict)
+    # By the keys that the buttons show.
+    for key in (Qt.Key.Key_N, Qt.Key.Key_A, Qt.Key.Key_U):
+        walk.press(key)
     decided = opened.decisions(name)
     assert sorted(d.verdict.value for d in decided) == ["accept", "unknown"]
     unknown = next(d for d in decided if d.verdict.value == "unknown")

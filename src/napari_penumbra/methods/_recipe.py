@@ -25,9 +25,9 @@ class RecipeConfig(MethodConfig):
         "unet",
         title="Network",
         description=(
-            "unet learns in minutes on a CPU; deepmedic looks at wide surroundings and finds small lesions; vnet is the "
-            "large network of the left-atrium papers; colnet, resunet and svnet are those of COL-Net, self-correction "
-            "and ASDNet."
+            "unet learns in minutes on a CPU; deepmedic looks at wide surroundings and finds small lesions; "
+            "vnet is the large network of the left-atrium papers; colnet, resunet and svnet are those of COL-Net, "
+            "self-correction and ASDNet."
         ),
     )
     width: int = Field(

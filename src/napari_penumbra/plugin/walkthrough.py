@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QSpinBox, QWidget
+from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QComboBox, QSpinBox, QWidget
 
 from napari_penumbra.domain.errors import JobError
 from napari_penumbra.plugin.main_widget import PenumbraWidget
@@ -137,15 +138,37 @@ class Walkthrough:
                 layer.data_setitem((np.full_like(y, z), y, x), int(value))
             self.settle(1)
 
-    def brush(self, points: list[tuple[int, int, int]], value: int, size: int = 5) -> None:
-        """Draw one stroke of napari's brush through voxels (z, y, x)."""
+    def drag(self, points: list[tuple[int, int, int]], value: int, size: int = 5) -> None:
+        """Draw one stroke with the mouse through voxels (z, y, x) of one slice, on the picture itself."""
         layer = self.labels_layer
-        layer.mode = "paint"
-        layer.brush_size = size
-        layer.selected_label = value
-        with layer.block_history():
-            for point in points:
-                layer.paint(point, value)
+        self.viewer.dims.set_current_step(0, points[0][0])
+        layer.mode, layer.brush_size, layer.selected_label = "paint", size, value
+        self.settle()
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        places = [self._on_canvas(canvas, layer.data_to_world(point)) for point in points]
+        QTest.mouseMove(canvas, places[0])
+        QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=places[0])
+        for place in places[1:]:
+            # QTest's own move carries no button, and a brush without one draws nothing.
+            at, everywhere = QPointF(place), QPointF(canvas.mapToGlobal(place))
+            left = Qt.MouseButton.LeftButton
+            move = QMouseEvent(QEvent.Type.MouseMove, at, everywhere, left, left, Qt.KeyboardModifier.NoModifier)
+            QApplication.sendEvent(canvas, move)
+            self.settle(TICK_MS)
+        QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=places[-1])
+        self.settle()
+
+    def _on_canvas(self, canvas: QWidget, world: Any) -> QPoint:
+        """Pixel of the canvas where a place in the world is drawn, in a 2D view."""
+        camera = self.viewer.camera
+        offset = [(a - b) * camera.zoom for a, b in zip(world[-2:], camera.center[-2:], strict=True)]
+        return QPoint(round(canvas.width() / 2 + offset[1]), round(canvas.height() / 2 + offset[0]))
+
+    def press(self, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+        """Press a key, as for a shortcut."""
+        self.widget.window().activateWindow()
+        self.settle(TICK_MS)
+        QTest.keyClick(self.widget, key, modifiers)
         self.settle()
 
     # ------------------------------------------------------------------ training
