@@ -11,8 +11,8 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
 _COLLECT_AFTER_MS = 1000
-_NEXT_LAYER_MS = 30
-"""Between two layers the window answers to keys and the mouse."""
+_NEXT_LAYER_MS = 150
+"""Long enough for the picture to be drawn first, and between two layers for keys and the mouse to be answered."""
 
 
 class OwnLayers:
@@ -51,24 +51,27 @@ class OwnLayers:
         Layers that are not visible wait: each costs napari 100 ms, and the reader waits for the picture. They follow
         one by one as soon as the window is idle, or all at once by `finish`.
         """
-        mine, self._layers = self._layers, []
-        self._removing = True
+        mine, self._layers = self._layers, list(layers)
+        names = [layer.name for layer in self._layers]
+        self._waiting = [layer for layer in self._layers if not layer.visible]
         # napari collects garbage when layers go, 130 ms each time; frozen objects are not looked at. Later is enough.
         gc.freeze()
         try:
             with self._drawn_once():
-                for layer in mine:
-                    if layer in self._viewer.layers:
-                        self._viewer.layers.remove(layer)
-                self._removing = False
-                self._layers = list(layers)
-                self._waiting = [layer for layer in self._layers if not layer.visible]
+                # New ones first: an empty viewer forgets its axes, and making its sliders anew costs 140 ms.
                 for layer in self._layers:
                     if layer.visible:
                         self._viewer.add_layer(layer)
+                self._removing = True
+                for layer in mine:
+                    if layer in self._viewer.layers:
+                        self._viewer.layers.remove(layer)
         finally:
             gc.unfreeze()
             self._removing = False
+        for layer, name in zip(self._layers, names, strict=True):
+            if layer.name != name:  # napari numbers a name that was still there
+                layer.name = name
         if mine:
             QTimer.singleShot(_COLLECT_AFTER_MS, gc.collect)
         if self._waiting:

@@ -9,7 +9,7 @@ from typing import Any
 
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QColor, QPalette
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_penumbra.domain.labels import PALETTE
 from napari_penumbra.domain.progress import Kind, Progress
@@ -39,6 +39,8 @@ class Curves(QWidget):
         mute(self.empty)
         self.legend = QLabel(wordWrap=True, objectName="legend")
         self.legend.setTextFormat(Qt.TextFormat.RichText)
+        # Its longest word must not widen the page: that cuts off buttons on a narrow screen.
+        self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.legend.hide()
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
