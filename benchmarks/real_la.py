@@ -116,23 +116,23 @@ def print_table() -> None:
         "| seed | method | steps | Dice mean | Dice worst | Jaccard | HD95 mm | ASSD mm | training s |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for r in sorted(results, key=lambda r: (r["seed"], r["method"] != "supervised")):
+    for r in sorted(results, key=lambda r: (r["seed"], r["steps"], r["method"] != "supervised")):
         dice = figures(r, "dice")
         rest = " | ".join(f"{np.mean(figures(r, n)):.{d}f}" for n, d in (("jaccard", 3), ("hd95", 2), ("assd", 2)))
         lines.append(
             f"| {r['seed']} | {r['method']} | {r['steps']} | {np.mean(dice):.3f} | {min(dice):.3f} | {rest} "
             f"| {r['seconds']:.0f} |"
         )
-    by_key = {(r["seed"], r["method"]): r for r in results}
+    by_key = {(r["seed"], r["steps"], r["method"]): r for r in results}
     lines.append("")
-    for seed in sorted({r["seed"] for r in results}):
-        if all((seed, m) in by_key for m in METHODS):
-            gain = np.subtract(*[figures(by_key[seed, m], "dice") for m in reversed(METHODS)])
+    for seed, steps in sorted({(r["seed"], r["steps"]) for r in results}):
+        if all((seed, steps, m) in by_key for m in METHODS):
+            gain = np.subtract(*[figures(by_key[seed, steps, m], "dice") for m in reversed(METHODS)])
             low, high = np.percentile(
                 np.random.default_rng(0).choice(gain, (10_000, len(gain))).mean(axis=1), [2.5, 97.5]
             )
             lines.append(
-                f"Seed {seed}: mean teacher minus supervised-only, paired over {len(gain)} cases: "
+                f"Seed {seed}, {steps} steps: mean teacher minus supervised-only, paired over {len(gain)} cases: "
                 f"Dice {gain.mean():+.3f} "
                 f"(95 % bootstrap over cases {low:+.3f} to {high:+.3f}); better in {(gain > 0).sum()} of {len(gain)}."
             )
