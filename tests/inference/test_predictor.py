@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_penumbra.inference import predictor as module
-from napari_penumbra.inference.machine import Machine, evaluating, is_out_of_memory, speak_float32
+from napari_penumbra.inference.machine import Machine, is_out_of_memory, speak_float32
 from napari_penumbra.inference.predictor import Predictor, divisor_of, margin_of
+from napari_penumbra.methods._functional import evaluating
 from napari_penumbra.networks.deepmedic import DeepMedic
 from napari_penumbra.networks.unet import UNet
 

@@ -426,8 +426,13 @@ def test_an_image_without_a_label_counts_as_no_labelled_patch():
 
 
 @pytest.mark.parametrize(("labelled", "unlabelled"), [(1, 0), (1, 1), (1, 3), (3, 1)])
-def test_batches_of_any_make_up(labelled, unlabelled):
-    train(made(), 2, first=40, labelled=labelled, unlabelled=unlabelled)
+def test_both_networks_learn_from_batches_of_any_make_up(labelled, unlabelled):
+    method = made()
+    trained = {name: p for name, p in method.named_parameters() if p.requires_grad}
+    before = {name: p.detach().clone() for name, p in trained.items()}
+    train(method, 2, first=40, labelled=labelled, unlabelled=unlabelled)
+    moved = {name.split(".")[0] for name, p in trained.items() if not torch.equal(p, before[name])}
+    assert moved == {"segmentation", "confidence_net"}
 
 
 def test_patches_of_background_only_are_fine():

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from napari_penumbra.methods._base import Problem
-from napari_penumbra.methods._dense import dense_softmax, evaluating
+from napari_penumbra.methods._dense import dense_softmax
+from napari_penumbra.methods._functional import evaluating
 from napari_penumbra.networks import build
 
 

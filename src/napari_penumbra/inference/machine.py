@@ -111,20 +111,6 @@ def _to_float32(module: nn.Module, inputs: object, output: object) -> object:
     return output
 
 
-@contextlib.contextmanager
-def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Within: the modules are in evaluation mode and nothing is recorded for gradients; each flag is put back after."""
-    flags = [(m, m.training) for module in modules for m in module.modules()]
-    try:
-        for module in modules:
-            module.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for m, training in flags:
-            m.training = training
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that memory ran out, on a graphics card or on the host."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):

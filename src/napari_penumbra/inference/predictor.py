@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_penumbra.inference.machine import Machine, evaluating, is_out_of_memory
+from napari_penumbra.inference.machine import Machine, is_out_of_memory
 from napari_penumbra.inference.plan import Shape
 from napari_penumbra.inference.slices import SLICES_AT_ONCE, SliceWise
+from napari_penumbra.methods._functional import evaluating
 
 _BYTES_PER_VOXEL = 2048
 """Generous estimate of what a forward pass holds at once per voxel: 16 channels of float32, eight tensors deep, x4."""

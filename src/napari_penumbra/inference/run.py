@@ -12,11 +12,12 @@ from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec, SpecCase
 from napari_penumbra.inference.cases import check_fit, read_case_images
 from napari_penumbra.inference.confidence import answer
-from napari_penumbra.inference.machine import evaluating, is_out_of_memory
+from napari_penumbra.inference.machine import is_out_of_memory
 from napari_penumbra.inference.plan import Plan
 from napari_penumbra.inference.predictor import Predictor, free_memory
 from napari_penumbra.inference.writing import write_answer
 from napari_penumbra.methods._base import Method
+from napari_penumbra.methods._functional import evaluating
 
 
 @dataclass(slots=True)

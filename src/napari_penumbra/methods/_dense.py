@@ -6,32 +6,18 @@ below that layer.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_penumbra.methods._functional import evaluating
 from napari_penumbra.networks import context, divisor
 
 _UNIT = 6
 """A pathway that sees means of 2 or 3 voxels then sees the same blocks in each piece."""
-
-
-@contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Within: the network evaluates and records nothing for gradients; its mode is put back after."""
-    flags = [(m, m.training) for m in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for m, training in flags:
-            m.training = training
 
 
 def dense_softmax(network: nn.Module, image: Tensor, patch: Sequence[int]) -> Tensor:

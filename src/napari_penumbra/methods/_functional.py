@@ -6,8 +6,9 @@ labels (B, Z, Y, X); all of it holds in 2D without Z.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
@@ -156,3 +157,27 @@ def freeze(network: nn.Module) -> nn.Module:
 def _tensors(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     every = [t.detach() for t in (*network.parameters(), *network.buffers())]
     return [t for t in every if t.is_floating_point()], [t for t in every if not t.is_floating_point()]
+
+
+@contextlib.contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Within: the modules are in evaluation mode and nothing is recorded for gradients; each flag is put back after."""
+    flags = [(m, m.training) for module in modules for m in module.modules()]
+    try:
+        for module in modules:
+            module.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for m, training in flags:
+            m.training = training
+
+
+@contextlib.contextmanager
+def without_gradient(network: nn.Module) -> Iterator[None]:
+    """Within: gradients pass through the network, but its weights get none; for an adversary that judges."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)

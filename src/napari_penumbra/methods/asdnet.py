@@ -43,6 +43,7 @@ from napari_penumbra.methods._functional import (
     masked_cross_entropy,
     one_hot,
     warm_decay,
+    without_gradient,
 )
 from napari_penumbra.methods._recipe import (
     Backbone,
@@ -391,8 +392,9 @@ class AsdNet(Method):
 def _judging(network: nn.Module) -> Iterator[None]:
     """Within: the network evaluates, and gradients pass through it without reaching its weights."""
     training = network.training
-    network.eval().requires_grad_(False)
+    network.eval()
     try:
-        yield
+        with without_gradient(network):
+            yield
     finally:
-        network.train(training).requires_grad_(True)
+        network.train(training)

@@ -25,9 +25,8 @@ Where the paper contradicts itself or is silent:
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -43,6 +42,7 @@ from napari_penumbra.methods._functional import (
     one_hot,
     soft_dice_loss,
     warm_decay,
+    without_gradient,
 )
 from napari_penumbra.methods._recipe import (
     RecipeConfig,
@@ -274,7 +274,7 @@ class ColNet(Method):
         total = F.mse_loss(reconstructed, target)
         parts = {"reconstruction": total.detach()}
         if self.config.adversarial_weight:
-            with _without_gradient(self.discriminator):
+            with without_gradient(self.discriminator):
                 deceived = _judgement_loss(self.discriminator(reconstructed), 1)
             total = total + self.config.adversarial_weight * deceived
             parts["deception"] = deceived.detach()
@@ -357,15 +357,3 @@ def _judgement_loss(logits: Tensor, truth: int) -> Tensor:
 
 def _with_rate(config: ColNetConfig, rate: float) -> ColNetConfig:
     return config.model_copy(update={"learning_rate": rate})
-
-
-@contextlib.contextmanager
-def _without_gradient(network: nn.Module) -> Iterator[None]:
-    """Within: what is computed sends its gradient through the network, but the weights themselves get none."""
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in network.parameters():
-            parameter.requires_grad_(True)
