@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
 
+from napari_penumbra.widgets import case_controller
 from napari_penumbra.widgets.dock import Dock
 
 
@@ -114,6 +116,16 @@ def test_autosave_saves_what_is_dirty_and_only_that(dock, page, canvas, study):
     dock.cases.autosave()
     assert len(study.study.annotations("p001")) == 1
     assert not canvas.dirty()
+
+
+def test_a_button_that_qt_believes_pressed_for_ever_does_not_stop_autosave(dock, canvas, study, monkeypatch, qtbot):
+    monkeypatch.setattr(QApplication, "mouseButtons", staticmethod(lambda: Qt.MouseButton.LeftButton))
+    monkeypatch.setattr(case_controller, "RETRY_MS", 5)
+    dock.cases.open("p001")
+    canvas.paint(((2, 2, 2), (3, 6, 6)), 1)
+    dock.cases.autosave()
+    assert canvas.dirty(), "not in the middle of a stroke"
+    qtbot.waitUntil(lambda: not canvas.dirty(), timeout=5000)
 
 
 def test_closing_the_dock_saves(dock, canvas, study):

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QTimer
+
+from napari_penumbra.plugin.pointer import Pointer
 
 _COLLECT_AFTER_MS = 1000
 _NEXT_LAYER_MS = 150
@@ -32,6 +33,7 @@ class OwnLayers:
         self._layers: list[Any] = []
         self._waiting: list[Any] = []
         self._removing = False
+        self.pointer = Pointer(viewer)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._add_next)
@@ -88,7 +90,7 @@ class OwnLayers:
         if not self._waiting or self._window_gone():
             return
         # A layer that comes in the middle of a stroke would take the mouse away from it.
-        if QApplication.mouseButtons() == Qt.MouseButton.NoButton:
+        if not self.pointer.held:
             self._insert(self._waiting.pop(0))
         if self._waiting:
             self._timer.start(_NEXT_LAYER_MS)
@@ -122,6 +124,7 @@ class OwnLayers:
         """Stop listening; the layers stay."""
         self._timer.stop()
         self._waiting = []
+        self.pointer.close()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
     def _on_removed(self, event: Any) -> None:

@@ -19,6 +19,8 @@ from napari_penumbra.widgets.messages import MessageBar
 
 AUTOSAVE_MS = 30_000
 RETRY_MS = 1_000
+MOST_RETRIES = 20
+"""Qt may believe in a pressed button for ever, when another window got the release. No stroke takes this long."""
 OLDEST_S = 10.0
 """After how long the list of cases is read anew even if nobody has said that it changed."""
 
@@ -58,6 +60,7 @@ class CaseController(QObject):
         self._read = 0.0
         self._walk: list[str] = []
         self._walk_order = ""
+        self._put_off = 0
         self._autosave = QTimer(self)
         self._autosave.setInterval(AUTOSAVE_MS)
         self._autosave.timeout.connect(self.autosave)
@@ -172,9 +175,11 @@ class CaseController(QObject):
 
     def autosave(self) -> None:
         """Save, but never while a mouse button is down: a stroke is going on."""
-        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
+        if QApplication.mouseButtons() != Qt.MouseButton.NoButton and self._put_off < MOST_RETRIES:
+            self._put_off += 1
             QTimer.singleShot(RETRY_MS, self.autosave)
             return
+        self._put_off = 0
         self.save()
 
     def save(self) -> bool:
