@@ -1,4 +1,4 @@
-"""Knows whether a mouse button is held down on the picture: whatever would disturb a stroke waits until it is let go."""
+"""Knows whether a mouse button is held down on the picture: what would disturb a stroke waits until it is let go."""
 
 from __future__ import annotations
 
