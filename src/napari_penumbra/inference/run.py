@@ -12,9 +12,11 @@ from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec, SpecCase
 from napari_penumbra.inference.cases import check_fit, read_case_images
 from napari_penumbra.inference.confidence import answer
+from napari_penumbra.inference.features import DeepestLayer
 from napari_penumbra.inference.machine import is_out_of_memory
 from napari_penumbra.inference.plan import Plan
 from napari_penumbra.inference.predictor import Predictor, free_memory
+from napari_penumbra.inference.summary import summarise
 from napari_penumbra.inference.writing import write_answer
 from napari_penumbra.methods._base import Method
 from napari_penumbra.methods._functional import evaluating
@@ -102,10 +104,12 @@ class PredictionRun:
                 f"Add {', '.join(self.plan.modalities)}.",
             )
         image = read_case_images(self.root, case, self.spec.modalities, self.plan)
-        probability = self.predictor.probabilities(image)
+        with DeepestLayer(self.predictor.network).watching() as deepest:
+            probability = self.predictor.probabilities(image)
         with evaluating(self.method):
             result = answer(self.method, image, probability, self.plan, case.grid.array_shape)
-        return str(write_answer(self.root, case, self.name, result, self.method.confidence_words()))
+            summary = summarise(self.method, self.predictor, image, probability, self.plan, deepest)
+        return str(write_answer(self.root, case, self.name, result, self.method.confidence_words(), summary))
 
 
 _MEMORY_REMEDY = "Close other programs, or predict it on a machine with more memory."

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +25,17 @@ def predictions_folder(case: SpecCase) -> PurePosixPath:
     return PurePosixPath(path).parent.parent / "predictions"
 
 
-def write_answer(root: Path, case: SpecCase, run: str, answer: Answer, means: str = "") -> PurePosixPath:
+def write_answer(
+    root: Path, case: SpecCase, run: str, answer: Answer, means: str = "", summary: Mapping[str, Any] | None = None
+) -> PurePosixPath:
     """Write a prediction's files; the study takes notice of the sidecar only, so a crash leaves no half prediction.
 
     Parameters
     ----------
     means
         What the confidence means, in words; kept beside the map, for desks on which the method is not installed.
+    summary
+        Plain data by which cases are put in order, see `summary.summarise`.
 
     Returns
     -------
@@ -47,7 +53,7 @@ def write_answer(root: Path, case: SpecCase, run: str, answer: Answer, means: st
     sidecar = folder / f"{run}.json"
     write_nifti(root / labels, answer.labels, case.grid, dtype=np.uint8)
     write_nifti(root / confidence, answer.confidence, case.grid, dtype=np.uint8, slope=1 / CONFIDENCE_STEPS)
-    data = {
+    data: dict[str, Any] = {
         "case": case.name,
         "run": run,
         "labels": str(labels),
@@ -55,5 +61,8 @@ def write_answer(root: Path, case: SpecCase, run: str, answer: Answer, means: st
         "confidence_means": means,
         "created": dt.datetime.now(dt.UTC).isoformat(),
     }
-    write_text(root / sidecar, json.dumps(data, ensure_ascii=False, indent=1))
+    if summary is not None:
+        data["summary"] = dict(summary)
+    # In one line: the summary's hundreds of numbers would otherwise be as many lines.
+    write_text(root / sidecar, json.dumps(data, ensure_ascii=False, allow_nan=False))
     return sidecar
