@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +15,8 @@ from napari_penumbra.domain.errors import PenumbraError, UsageError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.regions import Region
+from napari_penumbra.imaging.files import write_nifti
+from napari_penumbra.study.store import Study
 
 # Grows towards L, P, S: 1 mm along x, 1.5 mm along y, 4 mm along z; its first voxel lies right, front and below.
 GRID = Grid.of((48, 40, 12), [[-1, 0, 0, 30], [0, -1.5, 0, 20], [0, 0, 4, -10], [0, 0, 0, 1]])
@@ -88,3 +92,17 @@ def a_region(low: tuple[int, int, int] = (6, 12, 30), size: tuple[int, int, int]
     z, y, x = low
     high = (z + size[0], y + size[1], x + size[2])
     return Region((low, high), np.ones(size, bool), 1, 0.3, 0.1, 5.0, "weak at the border")
+
+
+def leave_prediction(study: Study, name: str, labels: Any, confidence: Any, run: str = "run-1") -> None:
+    """Leave a prediction in a study's folder as a worker does, the sidecar last, and register it."""
+    grid = study.read(name).grid
+    folder = study.layout.predictions(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {kind: folder / f"{run}.{kind}.nii.gz" for kind in ("labels", "confidence")}
+    write_nifti(files["labels"], labels, grid)
+    write_nifti(files["confidence"], confidence, grid)
+    paths = {kind: study.layout.relative(path) for kind, path in files.items()}
+    told = {"case": name, "run": run, "created": dt.datetime.now(dt.UTC).isoformat(), **paths}
+    (folder / f"{run}.json").write_text(json.dumps(told), encoding="utf-8")
+    assert study.register_predictions(), "the prediction was not believed"

@@ -21,6 +21,8 @@ ELSEWHERE = frozenset({"steps"})
 
 _LARGEST = 1_000_000_000
 _AUTOMATIC = "automatic"
+_BESIDE = 24
+"""A name of more average characters stands above its control: the dock is narrow."""
 
 
 class ConfigForm(QWidget):
@@ -84,7 +86,7 @@ class ConfigForm(QWidget):
         self._summarise()
 
     def _lay_out(self) -> QWidget:
-        """One row per parameter; a long name goes above its control, so that a narrow dock needs no scrolling."""
+        """Build one row per parameter; a long name goes above its control, so that a narrow dock needs no scrolling."""
         rows = QWidget()
         form = QFormLayout(rows)
         form.setContentsMargins(0, 0, 0, 0)
@@ -94,7 +96,12 @@ class ConfigForm(QWidget):
             label = QLabel(widget.label)
             label.setToolTip(widget.tooltip or "")
             widget.native.setAccessibleName(widget.label)
-            form.addRow(label, widget.native)
+            if label.sizeHint().width() <= _BESIDE * label.fontMetrics().averageCharWidth():
+                form.addRow(label, widget.native)
+                continue
+            label.setWordWrap(True)  # or the longest name decides how wide the page is, folded away or not
+            form.addRow(label)
+            form.addRow(widget.native)
         return rows
 
     def changes(self) -> dict[str, Any]:
