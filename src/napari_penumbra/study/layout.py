@@ -87,6 +87,11 @@ class Layout:
         return self.root / "cache"
 
     @property
+    def calibrations(self) -> Path:
+        """What confidence was worth, one file per champion; may be deleted at any time."""
+        return self.root / "calibration"
+
+    @property
     def backups(self) -> Path:
         """Copies of the database from before each upgrade."""
         return self.root / "backups"
@@ -112,6 +117,10 @@ class Layout:
         """Folder of a case's revisions."""
         return self.case(slug) / "annotations"
 
+    def readings(self, slug: str) -> Path:
+        """Folder of the annotations of a case's second readers, one folder each."""
+        return self.case(slug) / "readings"
+
     def predictions(self, slug: str) -> Path:
         """Folder of a case's predictions and their sidecars."""
         return self.case(slug) / "predictions"
@@ -127,6 +136,10 @@ class Layout:
     def run(self, run_id: str) -> Path:
         """Folder of a run."""
         return self.runs / run_id
+
+    def calibration(self, run_id: str) -> Path:
+        """What is known about the confidence of a run's model."""
+        return self.calibrations / f"{run_id}.json"
 
     def relative(self, path: Path) -> str:
         """Write a path inside the study as the database does: POSIX, relative to the root."""

@@ -22,6 +22,7 @@ from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.effort import book
 from napari_penumbra.study.journal import sync_folder
+from napari_penumbra.study.provenance import How, Provenance, note, of_annotations
 from napari_penumbra.study.schema import AnnotationTable, CaseTable, PredictionTable, now
 
 
@@ -36,6 +37,7 @@ class NewRevision:
     seconds: float
     prediction_id: int | None = None
     touched: Collection[int] | None = None
+    made: Provenance | None = None
 
 
 def revision_name(revision: int, *, drawn: bool = False) -> str:
@@ -150,7 +152,7 @@ def save(core: Core, name: str, new: NewRevision) -> Annotation | None:
         class_voxels=class_voxels(stands),
     )
     _write_files(core, case, row, stands, drawn, grid)
-    return _register(core, name, row, None if live is None else live.id)
+    return _register(core, name, row, None if live is None else live.id, new.made)
 
 
 def _nothing_new(live: AnnotationTable | None, closing: Closing, same: bool) -> bool:
@@ -236,19 +238,20 @@ def _write_files(
     write_nifti(core.layout.absolute(row.path), stands, grid, np.uint8)
 
 
-def _register(core: Core, name: str, row: AnnotationTable, live_id: int | None) -> Annotation:
+def _register(core: Core, name: str, row: AnnotationTable, live_id: int | None, made: Provenance | None) -> Annotation:
     with core.db.write() as session:
         before = None if live_id is None else session.get(AnnotationTable, live_id)
         if before is not None and row.closing == Closing.DRAFT.value and before.closing != Closing.DRAFT.value:
             # Editing a closed case opens it again: what was closed is no longer what anybody stands for.
             before.withdrawn = row.created
         session.add(row)
+        note(session, row, made)
         book(session, row.case_id, row.seconds, "review" if row.origin == Origin.REVIEWED.value else "annotate")
     core.unclean = False
     return to_annotation(row, name)
 
 
-def withdraw(core: Core, name: str) -> Annotation | None:
+def withdraw(core: Core, name: str, author: str = "") -> Annotation | None:
     """Take the newest closed revision back; see `store.Study.withdraw`."""
     with core.db.write() as session:
         case = case_of(session, name)
@@ -256,24 +259,62 @@ def withdraw(core: Core, name: str) -> Annotation | None:
         if live is None or live.closing == Closing.DRAFT.value:
             return None
         live.withdrawn = now()
-        session.add(
-            AnnotationTable(
-                case_id=case.id,
-                revision=_next_revision(core, case),
-                # The files are immutable, so the draft may be the very file that was closed.
-                path=live.drawn or live.path,
-                closing=Closing.DRAFT.value,
-                origin=live.origin,
-                author=live.author,
-                created=live.withdrawn,
-                seconds=0.0,
-                voxels_changed=0,
-                prediction_id=live.prediction_id,
-                touched=live.touched,
-                class_voxels=live.class_voxels,
-            )
-        )
+        draft = _like(live, _next_revision(core, case), author)
+        # The files are immutable, so the draft may be the very file that was closed.
+        draft.path, draft.drawn, draft.closing = live.drawn or live.path, None, Closing.DRAFT.value
+        draft.created = live.withdrawn
+        session.add(draft)
+        note(session, draft, Provenance(How.TAKEN_BACK, (f"r{live.revision}",)))
         return to_annotation(live, name)
+
+
+def _like(row: AnnotationTable, revision: int, author: str) -> AnnotationTable:
+    """Return a new revision with the files and origin of another, by ``author`` or, when not told, by the same one."""
+    return AnnotationTable(
+        case_id=row.case_id,
+        revision=revision,
+        path=row.path,
+        drawn=row.drawn,
+        closing=row.closing,
+        origin=row.origin,
+        author=author or row.author,
+        created=now(),
+        seconds=0.0,
+        voxels_changed=0,
+        prediction_id=row.prediction_id,
+        touched=row.touched,
+        class_voxels=row.class_voxels,
+    )
+
+
+def taken_back(session: Session, live: AnnotationTable | None) -> AnnotationTable | None:
+    """Find the revision whose taking back made the current one; None when something was done since."""
+    if live is None:
+        return None
+    made = of_annotations(session, [live.id]).get(live.id)
+    if made is None or made.how is not How.TAKEN_BACK:
+        return None
+    return session.scalars(
+        select(AnnotationTable).where(
+            AnnotationTable.case_id == live.case_id, AnnotationTable.revision == int(made.parents[0][1:])
+        )
+    ).one_or_none()
+
+
+def put_back(core: Core, name: str, author: str) -> Annotation:
+    """Undo a taking back: a new revision like the one that was taken back; see `versions.Versions.put_back`."""
+    with core.db.write() as session:
+        case = case_of(session, name)
+        before = taken_back(session, live_of(session, case.id))
+        if before is None:
+            raise UsageError(
+                f"Nothing of {name} was taken back, or its labels have changed since.",
+                "Close the case again, or restore a revision from its history.",
+            )
+        row = _like(before, _next_revision(core, case), author)
+        session.add(row)
+        note(session, row, Provenance(How.PUT_BACK, (f"r{before.revision}",)))
+        return to_annotation(row, name)
 
 
 def revisions(core: Core, name: str, *, withdrawn: bool) -> list[Annotation]:

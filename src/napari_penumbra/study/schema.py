@@ -9,7 +9,7 @@ from sqlalchemy import JSON, DateTime, Dialect, Double, ForeignKey, Index, Strin
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of the newest migration (its revision is this number with four digits)."""
 
 
@@ -166,3 +166,40 @@ class ChampionTable(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[str] = mapped_column(ForeignKey("run.id"))
     since: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+
+
+class ReadingTable(Base):
+    """One immutable revision of a second reader's own annotation: kept beside the case's, never in its place.
+
+    ``path``, ``drawn`` and ``touched`` are as in `AnnotationTable`. Another reader is another series of revisions.
+    """
+
+    __tablename__ = "reading"
+    __table_args__ = (UniqueConstraint("case_id", "reader", "revision", name="uq_reading_case_reader_revision"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("study_case.id"), index=True)
+    reader: Mapped[str] = mapped_column(String(200))
+    revision: Mapped[int]
+    path: Mapped[str] = mapped_column(String(400))
+    drawn: Mapped[str | None] = mapped_column(String(400))
+    closing: Mapped[str] = mapped_column(String(20))
+    created: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    seconds: Mapped[float]
+    voxels_changed: Mapped[int]
+    touched: Mapped[list[int]] = mapped_column(JSON)
+
+
+class ProvenanceTable(Base):
+    """Where a revision came from that was made and not drawn: ``how`` (consensus, restored, taken back, put back).
+
+    ``rule`` says how several became one. ``parents`` are the keys of `sources` that it was made of.
+    """
+
+    __tablename__ = "provenance"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotation.id"), unique=True)
+    how: Mapped[str] = mapped_column(String(40))
+    rule: Mapped[str] = mapped_column(String(40))
+    parents: Mapped[list[str]] = mapped_column(JSON)

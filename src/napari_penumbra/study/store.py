@@ -29,15 +29,17 @@ from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.regions import Box
 from napari_penumbra.domain.spec import SpecCase
 from napari_penumbra.study import adding, effort, opening, pool, predictions, queries, reading, revisions
+from napari_penumbra.study.calibration import Calibrations
 from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.importers.folder import FolderPlan, plan_folder
 from napari_penumbra.study.journal import Journal
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.lock import WriterLock, read_owner
 from napari_penumbra.study.runs import Runs
+from napari_penumbra.study.versions import Versions
 
 
-class Study(Runs):
+class Study(Runs, Versions, Calibrations):
     """An open study. Make one with `create` or `open`; close it, or use it in a ``with`` block.
 
     All methods raise `StudyError` when the database is damaged or in use, `DiskError` when a file cannot be written,
@@ -308,7 +310,7 @@ class Study(Runs):
             journal.clear(mark, base=reading.base_of(self._core, name))
         return saved
 
-    def withdraw(self, name: str) -> Annotation | None:
+    def withdraw(self, name: str, author: str = "") -> Annotation | None:
         """Take the newest closed revision back: the case leaves the labelled pool and its voxels become a draft.
 
         Returns
@@ -316,7 +318,7 @@ class Study(Runs):
         Annotation or None
             The revision that was taken back (its file stays), or None when the case was not closed.
         """
-        return revisions.withdraw(self._core, name)
+        return revisions.withdraw(self._core, name, author)
 
     def annotations(self, name: str, *, withdrawn: bool = False) -> list[Annotation]:
         """Revisions of a case, oldest first; those taken back only on request."""
