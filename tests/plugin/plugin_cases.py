@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class StudyStub:
 
     labels: LabelScheme = field(default_factory=lambda: LabelScheme.parse(["1=penumbra", "2=core"]))
     grids: dict[str, Grid] = field(default_factory=dict)
+    root: Path = Path("study")
 
     def source_grid(self, name: str) -> Grid:
         return self.grids.get(name, GRID)

@@ -273,6 +273,28 @@ def test_history_of_one_case_never_writes_into_another(viewer: Any, bridge: Laye
     assert expected.any()
 
 
+def test_steps_outlive_saving_another_layer_and_leaving_the_case(
+    viewer: Any, bridge: LayerBridge, session: SessionStub
+) -> None:
+    bridge.show(open_case("p001"))
+    paint(bridge)
+    painted = bridge.labels().copy()
+    bridge.mark_saved()
+    viewer.layers.selection.active = viewer.layers["p001 · DWI"]
+    bridge.show(open_case("p002"))
+    assert not bridge.can_undo()
+    paint(bridge, 7, 2)
+    bridge.show(open_case("p001", labels=painted.copy()))  # as it was saved
+    assert not bridge.dirty()
+    assert bridge.can_undo()
+    bridge.undo()
+    assert not bridge.labels().any()
+    assert bridge.dirty(), "taking back is a change like any other"
+    bridge.redo()
+    np.testing.assert_array_equal(bridge.labels(), painted)
+    assert [name for name, _, _ in session.strokes] == ["p001", "p002", "p001", "p001"]
+
+
 def test_a_left_case_is_not_journalled_any_more(viewer: Any, bridge: LayerBridge, session: SessionStub) -> None:
     bridge.show(open_case("p001"))
     old = viewer.layers["p001 · labels"]

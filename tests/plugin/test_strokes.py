@@ -154,13 +154,61 @@ def test_after_close_nothing_is_reported(layer: Any, replica: Any) -> None:
     assert replica.boxes == []
 
 
-def test_undo_memory_is_bounded(layer: Any, replica: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strokes, "HISTORY_BYTES", 2000)
-    monkeypatch.setattr(strokes, "_LARGE_ITEM", 100)
-    for n in range(6):
-        layer.brush_size = 21
-        layer.paint((n, 20, 20), 1)
-    assert 1 <= len(layer._undo_history) < 6
+def test_napari_keeps_no_history_of_its_own(layer: Any, replica: Any) -> None:
+    layer.paint((3, 20, 20), 1)
+    layer.data_setitem((np.array([7]), np.array([1]), np.array([3])), 2)
+    assert len(layer._undo_history) == 0
+    assert len(replica.tracker.history) == 2
+
+
+def test_one_stroke_is_one_step_however_many_pieces_it_was_reported_in(
+    layer: Any, replica: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strokes, "MID_STROKE_SECONDS", 0.0)
+    layer._begin_stroke()
+    for x in (10, 20, 30):
+        layer.paint((3, 20, x), 1)
+    layer.undo()  # Ctrl+Z with the button still down: not now
+    assert layer.data.any()
+    layer._commit_stroke()
+    assert len(replica.boxes) >= 3
+    painted = layer.data.copy()
+    layer.undo()
+    assert not layer.data.any()
+    layer.redo()
+    np.testing.assert_array_equal(layer.data, painted)
+    np.testing.assert_array_equal(replica.array, painted)
+
+
+def test_a_stroke_that_was_called_off_is_no_step(layer: Any, replica: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer.paint((2, 5, 5), 2)
+    kept = layer.data.copy()
+    monkeypatch.setattr(strokes, "MID_STROKE_SECONDS", 0.0)
+    layer._begin_stroke()
+    layer.paint((3, 20, 20), 1)
+    layer._abort_stroke()
+    np.testing.assert_array_equal(layer.data, kept)
+    layer.undo()
+    assert not layer.data.any()
+    assert not replica.tracker.history.can_undo
+
+
+def test_a_new_stroke_ends_what_could_be_done_again(layer: Any, replica: Any) -> None:
+    layer.paint((3, 20, 20), 1)
+    layer.undo()
+    layer.paint((4, 20, 20), 1)
+    layer.redo()
+    assert not layer.data[3].any()
+
+
+def test_who_is_being_told_may_look_without_a_comparison_of_the_volume(layer: Any) -> None:
+    compared: list[Any] = []
+    tracker = StrokeTracker(layer, lambda box, after: tracker.sync())
+    original = tracker._compare
+    tracker._compare = lambda box, **how: (compared.append(box), original(box, **how))[1]  # type: ignore[method-assign]
+    layer.brush_size = 1
+    layer.paint((3, 20, 20), 1)
+    assert compared == [((3, 20, 20), (4, 21, 21))]
 
 
 def test_a_stroke_costs_under_5_ms_on_a_large_case() -> None:

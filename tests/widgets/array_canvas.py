@@ -37,6 +37,7 @@ class ArrayCanvas:
         self._dirty = False
         self._windows: dict[str, tuple[float, float]] = {}
         self._history: list[tuple] = []
+        self._undone: list[tuple] = []
 
     @property
     def case(self):
@@ -46,7 +47,7 @@ class ArrayCanvas:
         self.shown = case
         self.array = case.labels
         self.modality = next(iter(case.images))
-        self._touched, self._history = set(), []
+        self._touched, self._history, self._undone = set(), [], []
         self._set_dirty(case.restored > 0)
         self.case_changed.emit(case.name)
         self.modality_changed.emit(self.modality)
@@ -65,6 +66,7 @@ class ArrayCanvas:
         (z0, y0, x0), (z1, y1, x1) = box
         place = (slice(z0, z1), slice(y0, y1), slice(x0, x1))
         self._history.append((box, self.array[place].copy()))
+        self._undone = []
         self.array[place] = values
         self._touched |= set(range(z0, z1))
         if not self.session.readonly:
@@ -78,13 +80,27 @@ class ArrayCanvas:
         self.set_labels(box, np.full((z1 - z0, y1 - y0, x1 - x0), value, dtype=np.uint8))
 
     def undo(self):
-        if self._history:
-            box, before = self._history.pop()
-            self.set_labels(box, before)
-            self._history.pop()
+        self._replay(self._history, "_undone")
 
     def redo(self):
-        self.calls.append(("redo",))
+        self._replay(self._undone, "_history")
+
+    def _replay(self, steps, other):
+        if steps:
+            box, values = steps.pop()
+            history, undone = self._history, self._undone
+            place = tuple(slice(a, b) for a, b in zip(*box, strict=True))
+            now = self.array[place].copy()
+            self.set_labels(box, values)
+            self._history, self._undone = history, undone
+            history.pop()
+            getattr(self, other).append((box, now))
+
+    def can_undo(self):
+        return bool(self._history)
+
+    def can_redo(self):
+        return bool(self._undone)
 
     def seconds(self):
         return 1.5 if self.shown else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_penumbra.plugin.camera import go_to_region
 from napari_penumbra.plugin.compat import camera, scale_bar
 from napari_penumbra.plugin.confidence_overlay import threshold_limits
 from napari_penumbra.plugin.geometry import growing_letters
+from napari_penumbra.plugin.history import Shelf
 from napari_penumbra.plugin.layers import CaseLayers, first_slice, make_layers
 from napari_penumbra.plugin.modalities import Modalities
 from napari_penumbra.plugin.orientation import OrientationLetters
@@ -65,6 +67,8 @@ class LayerBridge:
         self._dirty = False
         self._touched: set[int] = set()
         self._tracker: StrokeTracker | None = None
+        self._shelf = Shelf()
+        self._history_of: tuple[Path, str] | None = None
         self._outline: Any = None
         self._region: Region | None = None
         self._active = ActiveSeconds()
@@ -86,7 +90,9 @@ class LayerBridge:
         self._own.replace(made.all())
         made.labels.editable = not self.session.readonly
         self.viewer.layers.selection.active = made.labels
-        self._tracker = StrokeTracker(made.labels, self._on_change)
+        self._history_of = (study.root, case.name)
+        history = self._shelf.take(self._history_of, made.labels.data)
+        self._tracker = StrokeTracker(made.labels, self._on_change, history)
         self._tools.attach(made.labels, study.labels)
         self._modalities.attach(made.images)
         self._touched = _decided_slices(case)
@@ -140,6 +146,7 @@ class LayerBridge:
     def _let_go(self) -> None:
         if self._tracker is not None:
             self._tracker.close()
+            self._shelf.put(self._history_of, self._tracker.history, self._tracker.layer.data)
             self._tracker = None
         self._tools.detach()
         self._modalities.detach()
@@ -178,6 +185,14 @@ class LayerBridge:
         """Do it again."""
         if self._tracker is not None:
             self._tracker.redo()
+
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return self._tracker is not None and self._tracker.history.can_undo
+
+    def can_redo(self) -> bool:
+        """Whether there is a step to do again."""
+        return self._tracker is not None and self._tracker.history.can_redo
 
     def seconds(self) -> float:
         """Active seconds since `show` or `mark_saved`."""

@@ -5,6 +5,8 @@ stroke tells only when the mouse button is let go. So the tracker keeps a copy o
 narrows each change to the box that the history item names, and reports what differs from the shadow there. Without a
 history item that it understands (another napari version, another plugin) it compares the whole volume instead:
 slower, never wrong.
+
+Undo and redo are not napari's: the steps go into a `History` that belongs to the case, and napari keeps none.
 """
 
 from __future__ import annotations
@@ -17,15 +19,12 @@ import numpy as np
 
 from napari_penumbra.domain.labels import LabelArray
 from napari_penumbra.domain.regions import Box
+from napari_penumbra.plugin.history import History, union
 
 Report = Callable[[Box, LabelArray], None]
 
 MID_STROKE_SECONDS = 0.5
 """A stroke that goes on is reported in pieces this far apart, so that a crash costs less than a second of it."""
-
-HISTORY_BYTES = 256 << 20
-"""Undo memory of one case. napari bounds the number of items, not their size."""
-_LARGE_ITEM = 1 << 20
 
 
 class StrokeTracker:
@@ -37,11 +36,16 @@ class StrokeTracker:
         A napari ``Labels`` layer over a uint8 numpy array (z, y, x).
     report
         Called with the box that changed (end exclusive) and a copy of its voxels after the change, in that order.
+    history
+        Where the steps go and come back from; a new one by default.
     """
 
-    def __init__(self, layer: Any, report: Report) -> None:
+    def __init__(self, layer: Any, report: Report, history: History | None = None) -> None:
         self.layer = layer
+        self.history = History() if history is None else history
         self._report = report
+        self._telling = False
+        _keep_no_history(layer)
         self._shadow: LabelArray = np.array(layer.data, dtype=np.uint8)
         self._staged_seen = 0
         self._mid: Box | None = None
@@ -66,26 +70,38 @@ class StrokeTracker:
             self.layer.__dict__.pop(name, None)
 
     def undo(self) -> None:
-        """Take the last item of this layer's own history back."""
-        self._replay("undo", "_undo_history")
+        """Take the last step back; nothing happens in the middle of a stroke."""
+        self._replay(self.history.undo)
 
     def redo(self) -> None:
         """Do again what was taken back last."""
-        self._replay("redo", "_redo_history")
+        self._replay(self.history.redo)
 
     def sync(self) -> None:
-        """Report whatever differs from what was reported so far, wherever it is (about 0.1 ms per million voxels)."""
+        """Report whatever differs from what was reported so far, wherever it is (about 0.1 ms per million voxels).
+
+        Whoever is being told of a change asks for nothing that is not known: then it costs nothing.
+        """
+        if self._telling:
+            return
         self._compare(_whole(self._shadow.shape))
+        if not self._drawing():
+            self.history.close()
 
     # ---------------------------------------------------------------- finding
 
-    def _replay(self, action: str, history: str) -> None:
-        stack = getattr(self.layer, history, None)
-        if stack is not None and not stack:
+    def _replay(self, step: Callable[[LabelArray], Box | None]) -> None:
+        if self._drawing():
             return
-        box = None if stack is None else box_of(stack[-1], self._shadow.shape)
-        getattr(type(self.layer), action)(self.layer)
-        self._compare(box or _whole(self._shadow.shape))
+        self.sync()  # what was written unseen is a step of its own, or the voxels and the steps would not fit together
+        box = step(self.layer.data)
+        if box is not None:
+            self._compare(box, record=False)
+            self.layer.refresh()
+
+    def _drawing(self) -> bool:
+        """Whether a stroke is going on that napari has not sent yet."""
+        return bool(getattr(self.layer, "_staged_history", None))
 
     def _on_paint(self, event: Any) -> None:
         self._staged_seen = 0
@@ -99,7 +115,7 @@ class StrokeTracker:
         # at the labels at once, so the item is written here; napari then writes the same values again.
         _apply(item, self.layer.data[_slices(box)], box)
         self._compare(box)
-        _trim_history(self.layer, item)
+        self.history.close()
 
     def _on_drawn(self, event: Any = None) -> None:
         """Report a piece of a stroke whose mouse button is still down."""
@@ -111,14 +127,15 @@ class StrokeTracker:
         self._staged_seen = len(staged)
         self._mid_time = now
         if box is not None:
-            self._mid = box if self._mid is None else _union(self._mid, box)
+            self._mid = box if self._mid is None else union((self._mid, box))
             self._compare(box)
 
     def _on_refresh(self, event: Any = None) -> None:
         """A stroke that was reported in part may have been called off (Escape): report that, too."""
         if self._mid is not None and not getattr(self.layer, "_staged_history", None):
             box, self._mid, self._staged_seen = self._mid, None, 0
-            self._compare(box)
+            self.history.drop_open()
+            self._compare(box, record=False)
 
     def _on_replaced(self, event: Any = None) -> None:
         """Someone assigned ``layer.data``: keep it if it fits, else put the labels back."""
@@ -130,13 +147,12 @@ class StrokeTracker:
             self.layer.data = self._shadow.copy()
             return
         self.sync()
+        self.history.clear()
 
     # ---------------------------------------------------------------- telling
 
-    def _compare(self, box: Box) -> None:
-        self._difference(box, self.layer.data[_slices(box)])
-
-    def _difference(self, box: Box, after: LabelArray) -> None:
+    def _compare(self, box: Box, *, record: bool = True) -> None:
+        after = self.layer.data[_slices(box)]
         known = self._shadow[_slices(box)]
         changed = known != after
         if not changed.any():
@@ -144,10 +160,23 @@ class StrokeTracker:
         inside = _bounds(changed)
         tight = tuple(slice(a, b) for a, b in zip(*inside, strict=True))
         values = np.array(after[tight], dtype=np.uint8)
+        low, high = (_triple(a + s for a, s in zip(corner, box[0], strict=True)) for corner in inside)
+        if record:
+            self.history.add((low, high), known[tight], values)
         known[tight] = values
-        start = box[0]
-        low, high = (_triple(a + s for a, s in zip(corner, start, strict=True)) for corner in inside)
-        self._report((low, high), values)
+        self._telling = True
+        try:
+            self._report((low, high), values)
+        finally:
+            self._telling = False
+
+
+def _keep_no_history(layer: Any) -> None:
+    """Let napari forget every step at once: two histories of the same voxels could only contradict each other."""
+    layer._history_limit = 0
+    reset = getattr(layer, "_reset_history", None)
+    if reset is not None:
+        reset()
 
 
 def box_of(item: Any, shape: Sequence[int]) -> Box | None:
@@ -159,7 +188,7 @@ def box_of(item: Any, shape: Sequence[int]) -> Box | None:
         box = _atom_box(atom, shape)
         if box is None:
             return None
-        total = box if total is None else _union(total, box)
+        total = box if total is None else union((total, box))
     return total
 
 
@@ -189,24 +218,6 @@ def _apply(item: Sequence[Any], array: LabelArray, box: Box) -> None:
         part[... if atom.mask is None else atom.mask] = atom.new_value
 
 
-def _trim_history(layer: Any, item: Sequence[Any]) -> None:
-    """Forget the oldest undo items when a large one has come and all together exceed `HISTORY_BYTES`."""
-    history = getattr(layer, "_undo_history", None)
-    if not history or _item_bytes(item) < _LARGE_ITEM:
-        return
-    total = sum(_item_bytes(i) for i in history)
-    while total > HISTORY_BYTES and len(history) > 1:
-        total -= _item_bytes(history.popleft())
-
-
-def _item_bytes(item: Sequence[Any]) -> int:
-    total = 0
-    for atom in item:
-        parts = (atom.mask, atom.old_values) if hasattr(atom, "mask") else (*atom[0], atom[1], atom[2])
-        total += sum(getattr(part, "nbytes", 0) for part in parts)
-    return total
-
-
 def _bounds(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Box:
     """Smallest box around the True voxels of a mask that has some."""
     low, high = [], []
@@ -216,11 +227,6 @@ def _bounds(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Box:
         low.append(int(hit[0]))
         high.append(int(hit[-1]) + 1)
     return _triple(low), _triple(high)
-
-
-def _union(a: Box, b: Box) -> Box:
-    low = _triple(min(p, q) for p, q in zip(a[0], b[0], strict=True))
-    return low, _triple(max(p, q) for p, q in zip(a[1], b[1], strict=True))
 
 
 def _whole(shape: Sequence[int]) -> Box:

@@ -183,6 +183,7 @@ class AnnotatePage(QWidget):
         self.reopen.setVisible(closed)
         self.reopen.allow(why_not)
         self.tools.allow(why_not)
+        self.tools.allow_history(why_not, self.canvas.can_undo(), self.canvas.can_redo())
 
     def _say_empty(self) -> None:
         if self.session.study is None:
@@ -195,6 +196,7 @@ class AnnotatePage(QWidget):
     def _on_stroke(self, box: Box, after: np.ndarray) -> None:
         if self._volumes is not None:
             self._volumes.update(self.canvas.labels(), box)
+            self.tools.allow_history(self.cases.why_not_edit(), self.canvas.can_undo(), self.canvas.can_redo())
             if not self._soon.isActive():
                 self._soon.start()
 

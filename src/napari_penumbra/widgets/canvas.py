@@ -73,10 +73,16 @@ class Canvas(Protocol):
         """Write ``values`` (of the box's shape) into the labels; journalled, emits `stroke`, sets `dirty`."""
 
     def undo(self) -> None:
-        """Take the last stroke back."""
+        """Take the last step (a stroke, a `set_labels`) of the shown case back; emits `stroke`."""
 
     def redo(self) -> None:
-        """Do the stroke again that was taken back last."""
+        """Do the step again that was taken back last; emits `stroke`."""
+
+    def can_undo(self) -> bool:
+        """Whether the shown case has a step to take back; steps outlive saving and leaving the case."""
+
+    def can_redo(self) -> bool:
+        """Whether the shown case has a step to do again."""
 
     def seconds(self) -> float:
         """Active reader seconds since `show` or `mark_saved`, pauses over 20 s dropped."""

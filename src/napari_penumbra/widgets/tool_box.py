@@ -53,7 +53,9 @@ class ToolBox(QWidget):
             self.group.addButton(button)
             self.buttons[tool] = button
             grid.addWidget(button, n // 3, n % 3)
-        self.undo = ActionButton("Undo", "Takes the last stroke back.", "Ctrl+Z", "undo")
+        self.undo = ActionButton(
+            "Undo", "Takes the last stroke of this case back; saving or leaving it forgets none.", "Ctrl+Z", "undo"
+        )
         self.redo = ActionButton("Redo", "Does the stroke again that was taken back.", "Ctrl+Shift+Z", "redo")
         history = QHBoxLayout()
         history.addWidget(self.undo, 1)
@@ -101,8 +103,11 @@ class ToolBox(QWidget):
         """Enable the tools that change labels, or say why not; looking stays possible."""
         for tool, button in self.buttons.items():
             allow(button, why_not if tool not in ("pan", "pick") else "", WORDS[tool][1])
-        self.undo.allow(why_not)
-        self.redo.allow(why_not)
+
+    def allow_history(self, why_not: str, can_undo: bool, can_redo: bool) -> None:
+        """Enable undo and redo, or say why not."""
+        self.undo.allow(why_not or ("" if can_undo else "There is no stroke to take back."))
+        self.redo.allow(why_not or ("" if can_redo else "There is no stroke to do again."))
 
     def show_tool(self, name: str) -> None:
         """Show which tool is active, without picking it."""
