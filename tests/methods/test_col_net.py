@@ -366,7 +366,7 @@ def test_the_average_is_the_closed_form_one():
     pairs, expected = optimisers(made), state(made.average)
     for number in range(4):
         step(made, pairs, batch(made, number))
-        decay = min(0.6, 1 - 1 / (number + 2))
+        decay = min(0.6, (number + 1) / (number + 10))
         for name, value in made.network.state_dict().items():
             whole = not value.is_floating_point()
             expected[name] = value.clone() if whole else decay * expected[name] + (1 - decay) * value

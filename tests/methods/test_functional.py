@@ -150,7 +150,8 @@ def test_polynomial_decay():
 
 
 def test_warm_decay_forgets_the_start():
-    assert warm_decay(0, 0.99) == 0.5
+    assert warm_decay(0, 0.99) == 0.1
+    assert warm_decay(89, 0.99) == pytest.approx(90 / 99)  # back over a tenth of the steps
     assert warm_decay(10_000, 0.99) == 0.99
     kept = math.prod(warm_decay(step, 0.999) for step in range(1000))
     assert kept < 0.002

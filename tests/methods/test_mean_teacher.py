@@ -73,7 +73,7 @@ def test_schedules():
     assert made.consistency_weight(10) == pytest.approx(math.exp(-5))
     assert made.consistency_weight(20) == pytest.approx(math.exp(-1.25))
     assert made.consistency_weight(30) == 1
-    assert made.teacher_decay(0) == 0.5
+    assert made.teacher_decay(0) == 0.1
     assert made.teacher_decay(9) == 0
     assert [made.teacher_decay(s) for s in (10, 30, 31)] == [0.9, 0.9, 0.99]
 

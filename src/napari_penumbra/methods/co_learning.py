@@ -45,6 +45,7 @@ from napari_penumbra.methods._functional import (
     masked_cross_entropy,
     one_hot,
     soft_dice_loss,
+    warm_decay,
 )
 from napari_penumbra.methods._mixing import (
     Cut,
@@ -133,9 +134,10 @@ class CoLearning(Method):
         average_into(self.teacher, self.student2, 1 - second)
 
     def teacher_rates(self, step: int) -> tuple[float, float]:
-        """Alpha and beta of Eq. 1 at a step: larger at first, so that the starting weights are soon forgotten."""
+        """Alpha and beta of Eq. 1 at a step: larger at first, as `warm_decay` says."""
         first, second = self.config.student1_rate, self.config.student2_rate
-        scale = max(first + second, 1 / (step + 1)) / (first + second)
+        both = first + second
+        scale = (1 - warm_decay(step, 1 - both)) / both
         return first * scale, second * scale
 
     def ramp(self, step: int) -> float:

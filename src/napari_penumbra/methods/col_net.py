@@ -25,7 +25,6 @@ Where the paper contradicts itself or is silent:
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -34,14 +33,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from napari_penumbra.methods._base import IGNORE, Losses, Method, MethodConfig, Phase, Problem, StepBatch, Streams
+from napari_penumbra.methods._average import AveragingMethod
+from napari_penumbra.methods._base import IGNORE, Losses, MethodConfig, Phase, Problem, StepBatch, Streams
 from napari_penumbra.methods._functional import (
-    average_into,
-    freeze,
     masked_cross_entropy,
     one_hot,
     soft_dice_loss,
-    warm_decay,
     without_gradient,
 )
 from napari_penumbra.methods._recipe import (
@@ -129,7 +126,7 @@ class ColNetConfig(RecipeConfig):
     )
 
 
-class ColNet(Method):
+class ColNet(AveragingMethod):
     """S, R, T and D; ``L_mix = L_s + lambda * L_r`` (Eqs. 1 to 3 of the paper, corrected)."""
 
     title = "COL-Net"
@@ -192,7 +189,7 @@ class ColNet(Method):
         self.network = CoSegmenter(problem.in_channels, problem.classes, *shape, self.config.dropout)
         self.decoder = ReconstructionDecoder(problem.in_channels, *shape)
         self.discriminator = Discriminator(problem.in_channels, *shape)
-        self.average = freeze(copy.deepcopy(self.network)) if self.config.ema_late else None
+        self.keep_average(self.network, self.config.ema_late)
         self.patch = patch_for(self.config, problem, self.network)
 
     @property
@@ -201,13 +198,6 @@ class ColNet(Method):
         if self.config.reconstruction_weight == 0:
             return 0
         return min(self.config.reconstruction_steps, self.config.steps // 2)
-
-    def train(self, mode: bool = True) -> ColNet:
-        """Switch the networks to training or evaluation; the average always evaluates."""
-        super().train(mode)
-        if self.average is not None:
-            self.average.eval()
-        return self
 
     def streams(self, step: int) -> Streams:
         """No labelled patches while R learns alone, so that the supervised twin sees the same number of them."""
@@ -304,16 +294,11 @@ class ColNet(Method):
             parts["cross_entropy"] = entropy.detach()
         return total, parts
 
-    def after_step(self, step: int) -> None:
-        """Move the average, if there is one."""
-        if self.average is not None:
-            average_into(self.average, self.network, warm_decay(step, self.config.ema_late))
-
     # ------------------------------------------------------------- use
 
     def predictor(self) -> nn.Module:
         """Both encoders, T and S's decoder, averaged if the config says so; R's decoder and D stay behind."""
-        return self.network if self.average is None else self.average
+        return self.seasoned
 
     def segmenter(self) -> nn.Module:
         """S alone, without what T brings over."""

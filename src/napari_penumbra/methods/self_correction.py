@@ -18,17 +18,17 @@ here, and all presets but ``paper`` take a quarter. Weight decay spares biases a
 
 from __future__ import annotations
 
-import copy
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from napari_penumbra.methods._base import IGNORE, Losses, Method, MethodConfig, Phase, Problem, StepBatch, Streams
+from napari_penumbra.methods._average import AveragingMethod
+from napari_penumbra.methods._base import IGNORE, Losses, MethodConfig, Phase, Problem, StepBatch, Streams
 from napari_penumbra.methods._deep_supervision import image_pyramid, masked_l1, sigmoid_losses, target_pyramid
-from napari_penumbra.methods._functional import average_into, freeze, warm_decay
+from napari_penumbra.methods._functional import average_into
 from napari_penumbra.methods._recipe import RecipeConfig, optimiser_of, patch_for, schedule_of, streams_of
 from napari_penumbra.networks._blocks import along
 from napari_penumbra.networks.dual_task import DualTaskNetwork, FirstPass, Refinement, foreground
@@ -112,7 +112,7 @@ class SelfCorrectionConfig(RecipeConfig):
     )
 
 
-class SelfCorrection(Method):
+class SelfCorrection(AveragingMethod):
     """Coarse segmentation, inpainting of what it found, corrected segmentation."""
 
     title = "Self-correction"
@@ -179,10 +179,7 @@ class SelfCorrection(Method):
             self.config.fusion,
             self.config.dropout,
         )
-        self.average: DualTaskNetwork | None = None
-        if self.config.ema_late:
-            self.average = copy.deepcopy(self.network)
-            freeze(self.average)
+        self.keep_average(self.network, self.config.ema_late)
         self.patch = patch_for(self.config, problem, self.network)
         self._strides = [along(stride, problem.spatial_dims) for stride in self.network.strides]
 
@@ -194,13 +191,6 @@ class SelfCorrection(Method):
         if self.average is not None:
             average_into(self.average, self.network, decay=0.0)
 
-    def train(self, mode: bool = True) -> SelfCorrection:
-        """Switch the network to training or evaluation; the average always evaluates."""
-        super().train(mode)
-        if self.average is not None:
-            self.average.eval()
-        return self
-
     def streams(self, step: int) -> Streams:
         """Both streams from the first step on."""
         return streams_of(self.config, self.patch, self.config.unlabelled_batch)
@@ -209,11 +199,6 @@ class SelfCorrection(Method):
         """One optimiser over the whole network."""
         parameters = list(self.network.parameters())
         return (Phase("network", parameters, optimiser_of(self.config), self._losses, schedule_of(self.config)),)
-
-    def after_step(self, step: int) -> None:
-        """Move the average."""
-        if self.average is not None:
-            average_into(self.average, self.network, warm_decay(step, self.config.ema_late))
 
     def wants_pool_prediction(self, step: int) -> bool:
         """Ask for it every ``refresh_steps``."""
@@ -251,7 +236,7 @@ class SelfCorrection(Method):
     @property
     def _seasoned(self) -> DualTaskNetwork:
         """The network that predicts."""
-        return self.network if self.average is None else self.average
+        return cast("DualTaskNetwork", self.seasoned)
 
     def _losses(self, batch: StepBatch) -> Losses | None:
         total: Tensor | None = None

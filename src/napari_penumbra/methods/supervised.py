@@ -12,8 +12,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from napari_penumbra.methods._average import AveragingMethod
 from napari_penumbra.methods._base import Losses, Method, MethodConfig, Phase, Problem, StepBatch, Streams
-from napari_penumbra.methods._functional import average_into, freeze, warm_decay
 from napari_penumbra.methods._mixing import Cut, mix_labelled
 from napari_penumbra.methods._recipe import (
     PRESETS,
@@ -63,7 +63,7 @@ class SupervisedConfig(RecipeConfig):
     )
 
 
-class Supervised(Method):
+class Supervised(AveragingMethod):
     """Train one network on annotated voxels; predict with the average of its weights.
 
     Confidence is the winning class's lead over the second in the predicted probability: 0 at a tie, 1 when certain. It
@@ -86,7 +86,7 @@ class Supervised(Method):
     def __init__(self, config: MethodConfig, problem: Problem) -> None:
         super().__init__(config, problem)
         self.network = self._make_network()
-        self.average = freeze(copy.deepcopy(self.network)) if self.config.ema else None
+        self.keep_average(self.network, self.config.ema)
         self.patch = patch_for(self.config, problem, self.network)
 
     @classmethod
@@ -110,13 +110,6 @@ class Supervised(Method):
     def _make_network(self) -> nn.Module:
         return make_network(self.config, self.problem)
 
-    def train(self, mode: bool = True) -> Supervised:
-        """Switch the network to training or evaluation; the average always evaluates."""
-        super().train(mode)
-        if self.average is not None:
-            self.average.eval()
-        return self
-
     def streams(self, step: int) -> Streams:
         """Labelled patches only."""
         return streams_of(self.config, self.patch, unlabelled=0)
@@ -125,15 +118,6 @@ class Supervised(Method):
         """One optimiser over all weights."""
         parameters = list(self.network.parameters())
         return (Phase("network", parameters, optimiser_of(self.config), self._losses, schedule_of(self.config)),)
-
-    def after_step(self, step: int) -> None:
-        """Move the average."""
-        if self.average is not None:
-            average_into(self.average, self.network, warm_decay(step, self.config.ema))
-
-    def predictor(self) -> nn.Module:
-        """The average, or the network itself without one."""
-        return self.network if self.average is None else self.average
 
     def labelled_loss(self, logits: Tensor, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross entropy plus a weighted Dice loss."""
