@@ -8,15 +8,15 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
-from napari_penumbra.domain.case import Annotation, Closing, Decision, OpenCase, Origin, Verdict
+from napari_penumbra.domain.case import Annotation, Closing, Decision, OpenCase, Origin, Prediction, Verdict
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.labels import LabelArray
-from napari_penumbra.domain.regions import Region
+from napari_penumbra.domain.regions import Found, Region
 from napari_penumbra.evaluation.report import Table
 from napari_penumbra.session.cases import Cases
 from napari_penumbra.session.scoring import evaluate
 from napari_penumbra.study.exporters.nifti import export_nifti
-from napari_penumbra.study.review import find_regions
+from napari_penumbra.study.review import MOST, find_regions
 
 MAX_MEANING = 500
 """Characters of a sentence that the window shows beside the confidence switch."""
@@ -39,27 +39,43 @@ class Review(Cases):
         return self._shown
 
     def regions(self, name: str, threshold: float = 0.5) -> list[Region]:
-        """Places of a case's newest prediction that want a look, the most rewarding first; empty without one.
+        """Places of a case's newest prediction that want a look, small ones too; empty without one.
 
         Parameters
         ----------
         threshold
             Confidence (0 to 1) below which a voxel is weak.
         """
+        return list(self.found(name, threshold, small=True).regions)
+
+    def found(self, name: str, threshold: float = 0.5, most: int = MOST, small: bool = False) -> Found:
+        """Find the places of a case's newest prediction that want a look, and count those that are not listed.
+
+        Parameters
+        ----------
+        threshold
+            Confidence (0 to 1) below which a voxel is weak.
+        most
+            Longest list; what was decided before comes on top of it.
+        small
+            List small places, too, after the others.
+        """
         study = self.opened()
         newest = study.prediction(name)
         if newest is None:
-            return []
+            return Found()
         case = self._shown
         if case is None or case.name != name or case.prediction is None or case.prediction.id != newest.id:
             case = self._shown = study.read(name)
         if case.predicted is None or case.confidence is None:
-            return []
+            return Found()
         return find_regions(
             case.predicted,
             case.confidence,
             case.grid,
             threshold=threshold,
+            most=most,
+            small=small,
             decisions=study.decisions(name),
             names={c.value: c.name for c in study.labels.classes},
         )
@@ -76,12 +92,19 @@ class Review(Cases):
             return str(told.get("confidence_means") or "")[:MAX_MEANING]
         return ""
 
-    def decide(self, name: str, region: Region, verdict: Verdict) -> Decision:
-        """Record a verdict on a region of the newest prediction."""
+    def decide(self, name: str, region: Region, verdict: Verdict, prediction_id: int | None = None) -> Decision:
+        """Record a verdict on a region of the newest prediction.
+
+        Parameters
+        ----------
+        prediction_id
+            The prediction that is on the screen: a verdict on one that is no longer the newest is refused.
+        """
         study = self.writable()
         prediction = study.prediction(name)
         if prediction is None:
             raise UsageError(f"{name} has no prediction to review.", "Train, or predict it, first.")
+        _refuse_older(name, prediction, prediction_id)
         decision = study.decide(name, prediction.id, region.box, verdict, int(region.mask.sum()), self.reader)
         self._changed(name)
         return decision
@@ -104,18 +127,27 @@ class Review(Cases):
         closing: Closing = Closing.COMPLETE,
         seconds: float = 0.0,
         touched_slices: Collection[int] | None = None,
+        prediction_id: int | None = None,
     ) -> Annotation:
         """Take a reviewed prediction, as it now stands in ``labels``, into the labelled pool.
+
+        Voxels of 255 stay unknown in the file: they are outside every supervised loss.
+
+        Parameters
+        ----------
+        prediction_id
+            The prediction that is on the screen; by default the newest.
 
         Raises
         ------
         UsageError
-            The case has no prediction, or exactly this was accepted before.
+            The case has no prediction, a newer one than the given one, or exactly this was accepted before.
         """
         study = self.writable()
         prediction = study.prediction(name)
         if prediction is None:
             raise UsageError(f"{name} has no prediction to accept.", "Train, or predict it, first.")
+        _refuse_older(name, prediction, prediction_id)
         annotation = study.save(
             name,
             labels,
@@ -169,3 +201,8 @@ class Review(Cases):
         return export_nifti(
             self.opened(), Path(folder), predictions=predictions, confidence=confidence, unknown=unknown
         )
+
+
+def _refuse_older(name: str, newest: Prediction, shown: int | None) -> None:
+    if shown is not None and shown != newest.id:
+        raise UsageError(f"A newer prediction of {name} has come meanwhile.", "Load it first, then decide.")

@@ -14,53 +14,87 @@ import numpy.typing as npt
 from napari_penumbra.domain.case import Decision, Verdict
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
-from napari_penumbra.domain.regions import Box, Region
+from napari_penumbra.domain.regions import Box, Found, Hidden, Region
+from napari_penumbra.study.benefit import rank, with_benefits
+from napari_penumbra.study.region_parts import (
+    NEAR_MM,
+    BoolMap,
+    Numbers,
+    Slices,
+    bounds,
+    grown,
+    near,
+    number_by_class,
+    number_places,
+    section,
+    smallest_voxels,
+)
+from napari_penumbra.study.region_words import Context, Piece, sure_region, weak_region
 
-NEAR_MM = 10.0
-"""How far from the prediction a weak spot of any size still counts."""
-LONGEST_MM = 60.0
-"""A weak region longer than this along an axis is cut into blocks: a reader decides about places."""
-BLOCK_MM = 40.0
-"""Edge of those blocks."""
-SMALL_ML = 0.5
-"""A predicted piece below this volume is called small."""
-PICTURE_MM = (200.0, 5.0)
-"""Long edge and thickness that a picture counts as here: its pixels have no millimetres, and may be very many."""
+MOST = 40
+"""Regions that are listed unasked: more than anybody decides about one by one."""
 
 FloatMap = npt.NDArray[np.float32]
-BoolMap = npt.NDArray[np.bool_]
-_CONNECTED = np.ones((3, 3, 3), dtype=bool)
+_NOWHERE = (slice(0, 1), slice(0, 1), slice(0, 1))
+"""Window where there is no foreground: a volume without voxels has no largest number, and the like."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """A connected set of voxels: its box and its mask in the box."""
+class _Layer:
+    """Numbered places of one kind inside ``window``: their sizes, sums of doubt and boxes, index 0 unused."""
 
-    box: tuple[slice, slice, slice]
-    mask: BoolMap
+    kind: str
+    window: Slices
+    numbered: Numbers
+    sizes: npt.NDArray[np.int64]
+    doubt: npt.NDArray[np.float64]
+
+    def piece(self, n: int, box: Slices) -> Piece:
+        """Cut a place out, its box in voxels of the whole volume."""
+        z, y, x = (slice(w.start + b.start, w.start + b.stop) for w, b in zip(self.window, box, strict=True))
+        return Piece((z, y, x), self.numbered[box] == n)
 
 
 @dataclass(frozen=True, slots=True)
-class _Context:
-    """What the words about a region need; ``pieces`` numbers the connected predicted pieces, each of one class.
+class _Places:
+    """All places of all layers, one entry each: which layer, which number in it, and how it is ranked."""
 
-    ``voxel_ml`` and ``steps`` are for the limits above, ``grid`` for what is told to the reader.
-    """
+    layer: npt.NDArray[np.int64]
+    number: npt.NDArray[np.int64]
+    decided: BoolMap
+    small: BoolMap
+    sure: BoolMap
+    doubt: npt.NDArray[np.float64]
 
-    labels: LabelArray
-    confidence: FloatMap
-    voxel_ml: float
-    steps: tuple[float, float, float]
-    names: Mapping[int, str]
-    pieces: npt.NDArray[np.int32]
-    piece_sizes: npt.NDArray[np.int64]
-    grid: Grid
+    @classmethod
+    def of(cls, layers: Sequence[_Layer], boxes: Sequence[list[Slices]], decided: set[Box], fewest: int) -> _Places:
+        """Collect the places of every layer."""
+        numbers = [np.flatnonzero(layer.sizes) for layer in layers]
+        size = np.concatenate([layer.sizes[n] for layer, n in zip(layers, numbers, strict=True)])
+        known = [
+            [bool(decided) and _is_one_of(decided, layer, box[n - 1]) for n in which]
+            for layer, which, box in zip(layers, numbers, boxes, strict=True)
+        ]
+        return cls(
+            np.repeat(np.arange(len(layers)), [n.size for n in numbers]),
+            np.concatenate(numbers).astype(np.int64),
+            np.array([flag for flags in known for flag in flags], dtype=bool),
+            size < fewest,
+            np.repeat([layer.kind == "sure" for layer in layers], [n.size for n in numbers]),
+            np.concatenate([layer.doubt[n] for layer, n in zip(layers, numbers, strict=True)]),
+        )
 
-    def amount(self, voxels: float) -> str:
-        """Size in words: millilitres, or pixels of a picture."""
-        if self.grid.is_picture:
-            return f"{voxels:,.0f} px"
-        return _ml(voxels * self.grid.voxel_ml)
+    def chosen(self, most: int, small: bool) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Split into what is listed and what is not, each as (layer, number)."""
+        order = np.lexsort((-self.doubt, self.sure, self.small, ~self.decided))
+        fits = np.ones(order.size, dtype=bool)
+        if not small and not self.small.all():  # where all are small, small ones are what there is
+            fits = ~self.small[order] | self.decided[order]
+        fits &= np.cumsum(fits) <= most + int(self.decided.sum())
+        pairs = list(zip(self.layer[order].tolist(), self.number[order].tolist(), strict=True))
+        return [p for p, f in zip(pairs, fits, strict=True) if f], [
+            p for p, f in zip(pairs, fits, strict=True) if not f
+        ]
 
 
 def find_regions(
@@ -68,16 +102,17 @@ def find_regions(
     confidence: FloatMap,
     grid: Grid,
     threshold: float = 0.5,
-    min_ml: float = 0.02,
-    most: int = 60,
+    most: int = MOST,
+    small: bool = False,
     decisions: Sequence[Decision] = (),
     names: Mapping[int, str] | None = None,
-) -> list[Region]:
-    """List the places of a prediction that want a decision.
+) -> Found:
+    """List the places of a prediction that want a decision, and count those that are not listed.
 
-    Weak voxels (confidence below ``threshold``) within `NEAR_MM` of the predicted foreground fall into connected
-    regions; so do those farther away where they amount to ``min_ml``, because a missed lesion leaves such a spot.
-    Predicted pieces without a weak voxel follow at the end, so that nothing is accepted unseen.
+    Weak voxels (confidence below ``threshold``) that touch or lie close together are one region. Those within
+    `region_parts.NEAR_MM` of the predicted foreground and those apart from it (a missed lesion leaves such a spot) are
+    told apart. Predicted pieces without a weak voxel follow at the end, so that nothing is accepted unseen. Places
+    smaller than `region_parts.smallest_voxels` are only counted, unless they are all there is or were decided before.
 
     Parameters
     ----------
@@ -88,7 +123,9 @@ def find_regions(
     grid
         Where they lie.
     most
-        Longest list, in regions.
+        Longest list, in regions; what was decided before is listed beyond that.
+    small
+        List small places, too, after the others.
     decisions
         Verdicts on this prediction; one on a region's box is filled in.
     names
@@ -96,30 +133,17 @@ def find_regions(
 
     Returns
     -------
-    list of Region
-        Weak regions by falling benefit, then sure pieces by falling benefit.
+    Found
+        Regions without a verdict (weak ones by falling benefit, then sure ones), then those with one. Listed and
+        hidden voxels together are all weak voxels and all voxels of pieces without a weak one.
     """
-    from scipy import ndimage
-
-    foreground = (labels != BACKGROUND) & (labels != UNKNOWN)
-    weak = (confidence < threshold) & (labels != UNKNOWN)
-    told, grid = grid, _section(grid)
-    near = _near(foreground, grid)
-    pieces, sizes = _label_by_class(labels, foreground)
-    context = _Context(labels, confidence, grid.voxel_ml, grid.scale, names or {}, pieces, sizes, told)
-    doubt = np.where(weak, 1.0 - confidence, 0.0).astype(np.float32)
-    found: list[Region] = []
-    for part, least, beside in ((weak & near, 0.0, True), (weak & ~near, min_ml, False)):
-        numbered, count = ndimage.label(part, structure=_CONNECTED)
-        count = _split_long(numbered, count, grid)
-        chosen = _most_doubtful(numbered, count, doubt, least / grid.voxel_ml, most)
-        found += [_weak_region(context, piece, beside) for piece in _cut(numbered, chosen)]
-    found = sorted(found, key=lambda region: -region.benefit)[:most]
-    touched = np.unique(pieces[weak & foreground])
-    sure = np.setdiff1d(np.arange(1, len(sizes)), touched)
-    sure = sure[np.argsort(-sizes[sure], kind="stable")][: most - len(found)]
-    rest = [_sure_region(context, piece) for piece in _cut(pieces, sure)]
-    return _with_verdicts([*found, *sorted(rest, key=lambda region: -region.benefit)], decisions)
+    limits = section(grid)
+    layers, context = _layers(labels, confidence, threshold, limits, grid, names or {})
+    boxes = [_boxes(layer) for layer in layers]
+    places = _Places.of(layers, boxes, {decision.box for decision in decisions}, smallest_voxels(limits))
+    listed, hidden = places.chosen(most, small)
+    regions = [_describe(context, layers[k], layers[k].piece(n, boxes[k][n - 1])) for k, n in listed]
+    return Found(_ordered(_with_verdicts(regions, decisions), grid, threshold), _hidden(layers, hidden, grid))
 
 
 def apply_verdict(labels: LabelArray, region: Region, verdict: Verdict, predicted: LabelArray) -> LabelArray:
@@ -147,145 +171,70 @@ def apply_verdict(labels: LabelArray, region: Region, verdict: Verdict, predicte
     return result
 
 
-def _section(grid: Grid) -> Grid:
-    """Grid on which the limits of this module are meant; a picture counts as a section of `PICTURE_MM`."""
-    if not grid.is_picture:
-        return grid
-    step = PICTURE_MM[0] / max(grid.shape)
-    return Grid.of(grid.shape, np.diag([-step, -step, PICTURE_MM[1], 1.0]))
+def _layers(
+    labels: LabelArray, confidence: FloatMap, threshold: float, limits: Grid, told: Grid, names: Mapping[int, str]
+) -> tuple[list[_Layer], Context]:
+    """Number the weak places beside foreground, those apart from it, and the pieces without a weak voxel."""
+    foreground = (labels != BACKGROUND) & (labels != UNKNOWN)
+    weak = (confidence < threshold) & (labels != UNKNOWN)
+    found = bounds(foreground)
+    # Everything near foreground lies in this window, often a tenth of the scan; the rest is not filtered at all.
+    window = _NOWHERE if found is None else grown(found, NEAR_MM, limits)
+    inside = foreground[window]
+    pieces, sizes = number_by_class(labels[window], inside)
+    close = near(inside, limits)
+    weak_there = weak[window]
+    part = weak_there & close
+    sure = sizes.copy()
+    sure[np.unique(pieces[weak_there & inside])] = 0
+    sure[0] = 0
+    beside, count = number_places(part, limits)
+    layers = [_layer("beside", window, beside, count, confidence)]
+    weak_there &= ~close  # a view: what is left in ``weak`` lies apart
+    around = bounds(weak)
+    if around is not None:
+        apart, count = number_places(np.ascontiguousarray(weak[around]), limits)
+        layers.append(_layer("apart", around, apart, count, confidence))
+    layers.append(replace(_layer("sure", window, pieces, sizes.size - 1, confidence), sizes=sure))
+    return layers, Context(labels, confidence, limits, told, names, pieces, sizes, window)
 
 
-def _near(foreground: BoolMap, grid: Grid) -> BoolMap:
-    """Grow the foreground by `NEAR_MM` along each axis: a box and not a ball, which takes a tenth of the time."""
-    from scipy import ndimage
-
-    result = foreground.astype(np.uint8)
-    for axis, step in enumerate(grid.scale):
-        reach = min(int(NEAR_MM / step), foreground.shape[axis])
-        if reach:
-            result = ndimage.maximum_filter1d(result, 2 * reach + 1, axis=axis, mode="constant")
-    return result.astype(bool)
-
-
-def _label_by_class(labels: LabelArray, foreground: BoolMap) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Number the connected pieces of every class from 1, and count their voxels (index 0 unused)."""
-    from scipy import ndimage
-
-    numbered = np.zeros(labels.shape, dtype=np.int32)
-    total = 0
-    for value in np.unique(labels[foreground]):
-        mine, count = ndimage.label(labels == value, structure=_CONNECTED)
-        inside = mine > 0
-        numbered[inside] = mine[inside] + total
-        total += count
-    sizes = np.bincount(numbered.ravel(), minlength=total + 1).astype(np.int64)
-    return numbered, sizes
-
-
-def _split_long(numbered: npt.NDArray[np.int32], count: int, grid: Grid) -> int:
-    """Cut components longer than `LONGEST_MM` into blocks, in place; returns the highest number then used."""
-    from scipy import ndimage
-
-    # A connected line of this length has at least so many voxels; most of thousands of specks have not.
-    large = np.bincount(numbered.ravel(), minlength=count + 1) > LONGEST_MM / max(grid.scale)
-    large[0] = False
-    if not large.any():
-        return count
-    boxes = ndimage.find_objects(numbered)
-    for n in np.flatnonzero(large).tolist():
-        box = boxes[n - 1]
-        extent = [(s.stop - s.start) * step for s, step in zip(box, grid.scale, strict=True)]
-        if max(extent) <= LONGEST_MM:
-            continue
-        part = numbered[box]
-        mine = part == n
-        block = np.zeros(part.shape, dtype=np.int64)
-        for axis, (length, step) in enumerate(zip(part.shape, grid.scale, strict=True)):
-            along = (np.arange(length) * step // BLOCK_MM).astype(np.int64)
-            block = block * (int(along[-1]) + 1) + np.expand_dims(along, tuple(a for a in range(3) if a != axis))
-        _, which = np.unique(block[mine], return_inverse=True)
-        # The first block keeps the component's number, the others get new ones.
-        part[mine] = np.where(which == 0, n, count + which)
-        count += int(which.max())
-    return count
-
-
-def _most_doubtful(
-    numbered: npt.NDArray[np.int32], count: int, doubt: FloatMap, fewest_voxels: float, most: int
-) -> npt.NDArray[np.int64]:
-    """Numbers of the components with the largest sum of doubt, those below a size left out."""
-    if count == 0:
-        return np.zeros(0, dtype=np.int64)
+def _layer(kind: str, window: Slices, numbered: Numbers, count: int, confidence: FloatMap) -> _Layer:
     where = np.flatnonzero(numbered)
     which = numbered.ravel()[where]
-    sums = np.bincount(which, weights=doubt.ravel()[where], minlength=count + 1)
-    sums[np.bincount(which, minlength=count + 1) < fewest_voxels - 1e-9] = 0
-    order = np.argsort(-sums, kind="stable")[:most]
-    return order[sums[order] > 0].astype(np.int64)
+    doubt = 1.0 - confidence[window].ravel()[where].astype(np.float64)
+    sizes = np.bincount(which, minlength=count + 1).astype(np.int64)
+    return _Layer(kind, window, numbered, sizes, np.bincount(which, doubt, count + 1).astype(np.float64))
 
 
-def _cut(numbered: npt.NDArray[np.int32], chosen: npt.NDArray[np.int64]) -> list[_Piece]:
+def _boxes(layer: _Layer) -> list[Slices]:
     from scipy import ndimage
 
-    boxes = ndimage.find_objects(numbered)
-    return [_Piece(boxes[n - 1], numbered[boxes[n - 1]] == n) for n in chosen]
+    found: list[Slices] = ndimage.find_objects(layer.numbered)
+    return found
 
 
-def _region(context: _Context, piece: _Piece, value: int, why: str) -> Region:
-    sure = context.confidence[piece.box][piece.mask]
-    z, y, x = piece.box
-    return Region(
-        box=((z.start, y.start, x.start), (z.stop, y.stop, x.stop)),
-        mask=piece.mask,
-        value=value,
-        confidence=float(sure.mean()),
-        ml=float(piece.mask.sum() * context.grid.voxel_ml),
-        benefit=float((1.0 - sure.astype(np.float64)).sum()),
-        why=why,
-    )
+def _is_one_of(decided: set[Box], layer: _Layer, box: Slices) -> bool:
+    if not decided:
+        return False
+    low = [w.start + b.start for w, b in zip(layer.window, box, strict=True)]
+    high = [w.start + b.stop for w, b in zip(layer.window, box, strict=True)]
+    return ((low[0], low[1], low[2]), (high[0], high[1], high[2])) in decided
 
 
-def _weak_region(context: _Context, piece: _Piece, near: bool) -> Region:
-    values = context.labels[piece.box][piece.mask]
-    value = int(np.bincount(values).argmax())
-    ml = context.amount(float(piece.mask.sum()))
-    if value == BACKGROUND:
-        beside = _class_beside(context, piece) if near else None
-        if beside is None:
-            return _region(context, piece, value, f"possibly missed, apart from what was predicted, {ml}")
-        return _region(context, piece, value, f"possible missed {_name(context, beside)}, {ml}")
-    name = _name(context, value)
-    involved = np.unique(context.pieces[piece.box][piece.mask & (context.labels[piece.box] == value)])
-    whole = float(context.piece_sizes[involved].sum())
-    weak = float((values == value).sum())
-    if weak < 0.8 * whole:
-        return _region(context, piece, value, f"weak border of {name}, {ml}")
-    small = whole * context.voxel_ml < SMALL_ML and involved.size == 1
-    return _region(context, piece, value, f"isolated small piece of {name}, {ml}" if small else f"weak {name}, {ml}")
+def _describe(context: Context, layer: _Layer, piece: Piece) -> Region:
+    return sure_region(context, piece) if layer.kind == "sure" else weak_region(context, piece, layer.kind == "beside")
 
 
-def _sure_region(context: _Context, piece: _Piece) -> Region:
-    value = int(context.labels[piece.box][piece.mask][0])
-    volume = float(piece.mask.sum() * context.voxel_ml)
-    kind = "isolated small piece of" if volume < SMALL_ML else "sure"
-    return _region(context, piece, value, f"{kind} {_name(context, value)}, {context.amount(float(piece.mask.sum()))}")
+def _hidden(layers: Sequence[_Layer], rest: Sequence[tuple[int, int]], grid: Grid) -> Hidden:
+    voxels = sum(int(layers[k].sizes[n]) for k, n in rest)
+    doubt = sum(float(layers[k].doubt[n]) for k, n in rest)
+    return Hidden(len(rest), voxels, voxels * grid.voxel_ml, 1.0 - doubt / voxels if voxels else None)
 
 
-def _class_beside(context: _Context, piece: _Piece) -> int | None:
-    """Class that most voxels near the region have; None without any foreground there."""
-    reach = [int(NEAR_MM / step) + 1 for step in context.steps]
-    box = tuple(slice(max(0, s.start - r), s.stop + r) for s, r in zip(piece.box, reach, strict=True))
-    counts = np.bincount(context.labels[box].ravel(), minlength=256)
-    counts[[BACKGROUND, UNKNOWN]] = 0
-    return int(counts.argmax()) if counts.any() else None
-
-
-def _name(context: _Context, value: int) -> str:
-    return context.names.get(value, f"class {value}")
-
-
-def _ml(volume: float) -> str:
-    return f"{volume:.1f} ml" if volume >= 0.1 else f"{volume:.2f} ml" if volume >= 0.01 else "under 0.01 ml"
+def _ordered(regions: list[Region], grid: Grid, threshold: float) -> list[Region]:
+    regions = with_benefits(regions, grid)
+    return sorted(regions, key=lambda region: (region.verdict is not None, *rank(region, threshold)))
 
 
 def _with_verdicts(regions: list[Region], decisions: Sequence[Decision]) -> list[Region]:
@@ -298,6 +247,6 @@ def _with_verdicts(regions: list[Region], decisions: Sequence[Decision]) -> list
     for region in regions:
         made = by_box.get(region.box, [])
         if shared.count(region.box) > 1:
-            made = [d for d in made if d.voxels == int(region.mask.sum())]
+            made = [d for d in made if d.voxels == region.voxels]
         result.append(replace(region, verdict=made[-1].verdict) if made else region)
     return result
