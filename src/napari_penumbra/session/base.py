@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from napari_penumbra.domain.case import CaseRow, PoolCounts
 from napari_penumbra.domain.errors import PenumbraError, StudyError, StudyLockedError
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.progress import Progress
+from napari_penumbra.session.reader_name import reader_name
 from napari_penumbra.study.store import Study
 
 
@@ -26,7 +26,7 @@ class Base:
 
     def __init__(self) -> None:
         self.study: Study | None = None
-        self.reader = _reader()
+        self.reader = reader_name()
         self.notices: list[str] = []
         self._status = ""
         self._update_status()
@@ -161,13 +161,6 @@ def idle_words(session: Base) -> str:
     if counts.predicted:
         return f"Idle · {rest} · {counts.predicted} predicted: review them or train again."
     return f"Idle · {rest}: train, or label more."
-
-
-def _reader() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # containers without a user entry
-        return "unknown reader"
 
 
 def _same(a: Path, b: Path) -> bool:

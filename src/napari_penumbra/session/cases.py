@@ -117,7 +117,7 @@ class Cases(Base):
 
     def reopen_case(self, name: str) -> Annotation | None:
         """Take a case back out of the labelled pool; its annotation becomes a draft, nothing is deleted."""
-        annotation = self.writable().withdraw(name)
+        annotation = self.writable().withdraw(name, self.reader)
         self._changed(name)
         return annotation
 

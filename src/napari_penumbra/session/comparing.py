@@ -1,0 +1,178 @@
+"""What can be compared on a case, in words, and the consensus of several readers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from napari_penumbra.domain.case import Annotation, Closing
+from napari_penumbra.domain.errors import PenumbraError, UsageError
+from napari_penumbra.domain.labels import LabelArray
+from napari_penumbra.evaluation.agreement import Agreement, agreement
+from napari_penumbra.evaluation.consensus import consensus
+from napari_penumbra.jobs.job import Job
+from napari_penumbra.session.base import Base
+from napari_penumbra.study.sources import Source, SourceKind
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Labels that can be compared: the key of a `study.sources.Source`, and its name for people.
+
+    ``short`` fits beside another one on a button or in a table's head.
+    """
+
+    key: str
+    title: str
+    short: str
+    kind: SourceKind
+
+
+class Comparing(Base):
+    """Compares labels of one case: annotations, readers, models."""
+
+    # ---------------------------------------------------------------- what there is
+
+    def compare_choices(self, name: str) -> list[Choice]:
+        """List everything that can be compared on a case: its revisions, second readings and predictions.
+
+        Of second readings only the newest of each reader, of predictions the newest of each model. The current
+        annotation comes first, then other readers, then predictions from the newest on, then older revisions.
+        """
+        found = self.opened().sources(name)
+        seen: set[str] = set()
+        ranked: list[tuple[int, Choice]] = []
+        champions = self.opened().champions()
+        for source in found:
+            model = self.model_of(source.who) if source.kind is SourceKind.PREDICTION else ""
+            if source.kind is SourceKind.READING and not source.current:
+                continue
+            if source.kind is SourceKind.PREDICTION:
+                if model in seen:
+                    continue
+                seen.add(model)
+            ranked.append((_rank(source), self._choice(source, model, champions)))
+        ranked.sort(key=lambda pair: pair[0])  # stable: within a rank the newest stays first
+        return [choice for _, choice in ranked]
+
+    def _choice(self, source: Source, model: str, champions: Sequence[str]) -> Choice:
+        when = moment(source.created)
+        if source.kind is SourceKind.PREDICTION:
+            title = f"{self._model_title(model, champions)} · predicted {when}"
+            return Choice(source.key, title, self._model_title(model, champions), source.kind)
+        if source.kind is SourceKind.READING:
+            state = "" if source.closing is not Closing.DRAFT else " · draft"
+            return Choice(source.key, f"Read again by {source.who}{state} · {when}", source.who, source.kind)
+        state = "taken back" if source.withdrawn else str(source.closing)
+        now = "Annotation now" if source.current else "Revision"
+        title = f"{now} {source.key} · {state} · {source.who} · {when}"
+        return Choice(source.key, title, f"{source.who} {source.key}", source.kind)
+
+    def _model_title(self, model: str, champions: Sequence[str]) -> str:
+        rows = {row.id: row for row in self.opened().runs()}
+        method = rows[model].method.replace("-", " ") if model in rows else model
+        trained = moment(rows[model].created) if model in rows else ""
+        if champions and model == champions[-1]:
+            return f"★ {method} (champion, {trained})"
+        earlier = [run for run in champions if run != champions[-1]]
+        if earlier and model == earlier[-1]:
+            return f"{method} (the champion before, {trained})"
+        return f"{method} ({trained})" if trained else method
+
+    def model_of(self, run: str) -> str:
+        """Name the training behind a run: the run itself, or for a prediction the training whose checkpoint it used."""
+        for _ in range(8):  # orders that name each other in a circle end here
+            try:
+                spec = Job(self.opened().layout.run(run)).spec()
+                if spec.kind != "predict" or not spec.checkpoint:
+                    return run
+                run = PurePosixPath(spec.checkpoint).parts[1]
+            except (PenumbraError, IndexError, TypeError, ValueError):
+                return run  # the run's folder is gone; its name is all that is known
+        return run
+
+    def find_choice(self, name: str, text: str) -> str:
+        """Find labels by what a person types: a key (``r3``, ``p12``, ``s2``), ``current``, ``prediction``,
+        ``champion``, the name of a run or of a second reader.
+
+        Raises
+        ------
+        UsageError
+            Nothing of the case fits.
+        """
+        study = self.opened()
+        found = study.sources(name)
+        wanted: list[Source] = [source for source in found if source.key == text]
+        if text == "current":
+            wanted = [s for s in found if s.kind is SourceKind.ANNOTATION and s.current]
+        elif text == "prediction":
+            wanted = [s for s in found if s.kind is SourceKind.PREDICTION and s.current]
+        elif not wanted:
+            run = study.champion() if text == "champion" else text
+            wanted = [s for s in found if s.kind is SourceKind.READING and s.who == text and s.current]
+            wanted = wanted or [
+                s for s in found if s.kind is SourceKind.PREDICTION and run in (s.who, self.model_of(s.who))
+            ]
+        if not wanted:
+            keys = ", ".join(source.key for source in found) or "none yet"
+            raise UsageError(
+                f'{name} has nothing called "{text}" to compare.',
+                f"It has: {keys}; or write current, prediction, champion, a run or a second reader.",
+            )
+        return wanted[0].key
+
+    # ---------------------------------------------------------------- compare
+
+    def compare(self, name: str, first: LabelArray | str, second: LabelArray | str) -> Agreement:
+        """Compare two annotations of a case; takes a second or more for large ones: call it off the window's thread.
+
+        Parameters
+        ----------
+        first, second
+            Labels (z, y, x) on the case's grid, or the key of a `Choice`.
+        """
+        study = self.opened()
+        a, b = (study.read_source(name, each) if isinstance(each, str) else each for each in (first, second))
+        return agreement(a, b, study.grid(name), study.labels.values)
+
+    def make_consensus(self, name: str, keys: Sequence[str], rule: str) -> Annotation | None:
+        """Make one annotation out of several readers' as a new draft of the case; the parents are recorded.
+
+        Parameters
+        ----------
+        keys
+            Keys of `Choice` objects, at least two.
+        rule
+            One of `evaluation.consensus.RULES`.
+
+        Returns
+        -------
+        Annotation or None
+            None when the case's own draft is exactly this already.
+        """
+        study = self.writable()
+        if len(set(keys)) < len(keys):
+            raise UsageError("A consensus needs different annotations.", "Choose two that are not the same.")
+        if len(study.journal(name)):
+            raise UsageError(f"{name} has strokes that are not saved yet.", "Open the case, which brings them back.")
+        labels = consensus([study.read_source(name, key) for key in keys], rule)
+        made = study.save_consensus(name, labels, self.reader, keys, rule)
+        if made is not None:
+            self.case_changed.emit(name)
+            self._update_status()
+        return made
+
+
+def _rank(source: Source) -> int:
+    if source.kind is SourceKind.ANNOTATION:
+        return 0 if source.current else 3
+    return 1 if source.kind is SourceKind.READING else 2
+
+
+def moment(when: dt.datetime) -> str:
+    """Say a time as a person would, in the reader's own zone: ``21 Nov 11:02``, with the year when it is another."""
+    local = when.astimezone()
+    year = "" if local.year == dt.datetime.now().astimezone().year else f" {local.year}"
+    return f"{local.day} {local:%b}{year} {local:%H:%M}"
