@@ -155,6 +155,12 @@ class ArrayCanvas:
     def set_confidence_threshold(self, value):
         self.calls.append(("threshold", value))
 
+    def show_contours(self, first, second, names):
+        self.calls.append(("contours", first.copy(), second.copy(), names))
+
+    def hide_contours(self):
+        self.calls.append(("no contours",))
+
     def go_to(self, region):
         self.calls.append(("go", region.box))
 

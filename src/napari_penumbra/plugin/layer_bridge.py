@@ -18,6 +18,7 @@ from napari_penumbra.plugin.activity import ActiveSeconds
 from napari_penumbra.plugin.camera import go_to_region
 from napari_penumbra.plugin.compat import camera, scale_bar
 from napari_penumbra.plugin.confidence_overlay import threshold_limits
+from napari_penumbra.plugin.contours import Contours
 from napari_penumbra.plugin.geometry import growing_letters
 from napari_penumbra.plugin.history import Shelf
 from napari_penumbra.plugin.layers import CaseLayers, first_slice, make_layers
@@ -76,6 +77,7 @@ class LayerBridge:
         self._tools = Tools(self.class_changed.emit, self.tool_changed.emit)
         self._modalities = Modalities(self.modality_changed.emit)
         self._own = OwnLayers(self.viewer, self._on_lost)
+        self._contours = Contours(self.viewer, self._own)
         self._connect(True)
 
     # ---------------------------------------------------------------- showing a case
@@ -150,6 +152,7 @@ class LayerBridge:
             self._tracker = None
         self._tools.detach()
         self._modalities.detach()
+        self._contours.forget()
         self._outline = None
 
     # ---------------------------------------------------------------- labels
@@ -275,6 +278,15 @@ class LayerBridge:
         self._own.add(self._outline)
         self.viewer.layers.selection.active = active
 
+    def show_contours(self, first: LabelArray, second: LabelArray, names: tuple[str, str]) -> None:
+        """Draw two annotations as contours."""
+        if self._open is not None:
+            self._contours.show(self._open.name, self._open.grid, first, second, names)
+
+    def hide_contours(self) -> None:
+        """Take the contours out of the picture."""
+        self._contours.hide()
+
     # ---------------------------------------------------------------- modalities
 
     @property
@@ -318,15 +330,19 @@ class LayerBridge:
 
     def _on_act(self, event: Any = None) -> None:
         self._active.act()
+        self._contours.redraw()
 
     def _on_plane(self, event: Any = None) -> None:
         if self._outline is not None and self._region is not None and self._open is not None:
             move_outline(self._outline, self._open.grid, self._region, plane_of(self.viewer))
+        self._contours.redraw()
         QTimer.singleShot(0, self._tools.plane_changed)  # after the layers know of the new plane
 
     def _on_lost(self, layer: Any) -> None:
         """A layer of ours was deleted by hand: images may go, the labels come back at once."""
         made = self.layers
+        if self._contours.lost(layer):
+            return
         if layer is self._outline:
             self._outline = None
         elif made is None:

@@ -47,6 +47,12 @@ class OwnLayers:
         self._layers.append(layer)
         self._viewer.add_layer(layer)
 
+    def remove(self, layer: Any) -> None:
+        """Take one layer of ours out again; one that is gone already is let be."""
+        self._layers = [own for own in self._layers if own is not layer]
+        if layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
     def replace(self, layers: Iterable[Any]) -> None:
         """Take every layer of ours out and put others on top, in order, drawing once.
 

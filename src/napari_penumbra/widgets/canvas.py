@@ -16,6 +16,9 @@ Tool = Literal["paint", "erase", "fill", "pick", "pan"]
 
 TOOLS: tuple[Tool, ...] = ("paint", "erase", "fill", "pick", "pan")
 
+FIRST_COLOR, SECOND_COLOR = "#ffe14d", "#2f8cff"
+"""Contours of two annotations that are compared: told apart by every common form of colour blindness."""
+
 
 class Canvas(Protocol):
     """The picture of one case and the labels painted into it.
@@ -107,6 +110,15 @@ class Canvas(Protocol):
 
     def go_to(self, region: Region) -> None:
         """Move the slice and the camera to a region and mark its outline."""
+
+    def show_contours(self, first: LabelArray, second: LabelArray, names: tuple[str, str]) -> None:
+        """Draw two annotations of the shown case as contours: a solid line and a striped one, in two colours.
+
+        They replace those drawn before and go with the case. The arrays are read at once and not kept.
+        """
+
+    def hide_contours(self) -> None:
+        """Take the contours out of the picture."""
 
     def select_class(self, value: int) -> None:
         """Paint with this label value (255 is unknown)."""

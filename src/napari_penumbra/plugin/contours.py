@@ -1,0 +1,194 @@
+"""Draws two annotations over the picture as contours that are told apart without telling their colours apart.
+
+The first is a solid line, the second a striped one; where the two run together, the stripes alternate between both
+colours. Yellow and blue differ for every common form of colour blindness, and in lightness for those who see none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_penumbra.domain.grid import Grid
+from napari_penumbra.domain.labels import UNKNOWN, LabelArray
+from napari_penumbra.evaluation.agreement import Slices, foreground_box
+from napari_penumbra.plugin.compat import camera
+from napari_penumbra.plugin.geometry import placement
+from napari_penumbra.plugin.outline import plane_of
+from napari_penumbra.plugin.own_layers import OwnLayers
+from napari_penumbra.widgets.canvas import FIRST_COLOR, SECOND_COLOR
+
+GAP_COLOR = "#000000"
+"""Between the stripes of the second contour, where the first is not."""
+LINE, STRIPE, GAP = 1, 1, 2
+"""Values in the layers."""
+LINE_PX = 2.0
+"""How wide a line should be on the screen."""
+STRIPE_PX = 9.0
+FINEST = 4
+_MOST_VOXELS = 12_000_000
+
+Lines = npt.NDArray[np.uint8]
+Style = tuple[tuple[int, ...], int, int]
+"""Axes of the plane that is seen (none in 3D), pieces of a voxel's edge, and length of a stripe in such pieces."""
+
+
+def lines_of(
+    first: LabelArray, second: LabelArray, plane: tuple[int, ...], parts: int, stripe: int
+) -> tuple[Lines, Lines]:
+    """Turn two annotations into lines.
+
+    Parameters
+    ----------
+    first, second
+        (z, y, x) of one shape.
+    plane
+        The two axes that are seen: lines are the edges within it.
+    parts
+        Pieces that a voxel's edge is divided into along the plane.
+    stripe
+        Length of a stripe in such pieces.
+
+    Returns
+    -------
+    tuple
+        Lines of the first (`LINE`) and of the second (`STRIPE` and `GAP`), each divided along the plane.
+    """
+    a, b = (_edges(_divided(labels, plane, parts), plane) for labels in (first, second))
+    place = np.indices([a.shape[axis] for axis in plane], sparse=True)
+    stripes = sum(index // stripe for index in place) % 2 == 0
+    stripes = np.expand_dims(stripes, axis=next(axis for axis in range(3) if axis not in plane))
+    lines = np.where(b & stripes, STRIPE, np.where(b & ~a, GAP, 0)).astype(np.uint8)
+    return a.astype(np.uint8), lines
+
+
+def _divided(labels: LabelArray, plane: Sequence[int], parts: int) -> LabelArray:
+    divided = np.where(labels == UNKNOWN, 0, labels).astype(np.uint8)
+    for axis in plane:
+        divided = np.repeat(divided, parts, axis=axis)
+    return divided
+
+
+def _edges(labels: LabelArray, plane: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Labelled pieces with another label beside them in the plane; the array's edge counts as nothing."""
+    edges = np.zeros(labels.shape, dtype=bool)
+    for axis in plane:
+        ahead = np.moveaxis(edges, axis, 0)
+        values = np.moveaxis(labels, axis, 0)
+        differs = values[1:] != values[:-1]
+        ahead[1:] |= differs
+        ahead[:-1] |= differs
+        ahead[0] = ahead[-1] = True
+    return edges & (labels > 0)
+
+
+class Contours:
+    """The two contour layers of a viewer, while there are any.
+
+    Parameters
+    ----------
+    viewer
+        A napari viewer.
+    own
+        Keeps the layers that are ours.
+    """
+
+    def __init__(self, viewer: Any, own: OwnLayers) -> None:
+        self._viewer = viewer
+        self._own = own
+        self._layers: tuple[Any, Any] | None = None
+        self._pair: tuple[LabelArray, LabelArray] | None = None
+        self._grid: Grid | None = None
+        self._box: Slices | None = None
+        self._drawn: Style | None = None
+
+    def show(self, case: str, grid: Grid, first: LabelArray, second: LabelArray, names: tuple[str, str]) -> None:
+        """Draw two annotations, in place of those that are drawn."""
+        box = foreground_box(first, second)
+        self._grid, self._box = grid, box
+        self._pair = (first[box].copy(), second[box].copy())  # labels on the screen go on changing
+        titles = [f"{case} · {sign} {name}" for sign, name in zip(("—", "┅"), names, strict=True)]
+        data = self._data()
+        if self._layers is None:
+            self._layers = (_layer(FIRST_COLOR, data[0]), _layer(SECOND_COLOR, data[1]))
+            active = self._viewer.layers.selection.active
+            for layer in self._layers:
+                self._own.add(layer)
+            self._viewer.layers.selection.active = active
+        for layer, title in zip(self._layers, titles, strict=True):
+            layer.name = title
+        self._place(data)
+
+    def hide(self) -> None:
+        """Take the contours out of the picture."""
+        layers = self._layers or ()
+        self.forget()
+        for layer in layers:
+            self._own.remove(layer)
+
+    def forget(self) -> None:
+        """The layers are gone, or go with the case."""
+        self._layers = self._pair = None
+        self._drawn = None
+
+    def lost(self, layer: Any) -> bool:
+        """Take note that a layer was deleted by hand; False when it is none of these."""
+        if self._layers is None or all(layer is not own for own in self._layers):
+            return False
+        self.hide()
+        return True
+
+    def redraw(self) -> None:
+        """Draw anew for another plane or zoom, if it makes a difference."""
+        if self._layers is not None and self._drawn != self._wanted():
+            self._place(self._data())
+
+    # ---------------------------------------------------------------- how
+
+    def _wanted(self) -> Style:
+        """Choose a style that suits what is seen now."""
+        plane = plane_of(self._viewer)
+        if len(plane) != 2 or self._pair is None or self._grid is None:
+            return (), 1, 1
+        zoom = float(camera(self._viewer).zoom)
+        pixels = max(1e-6, min(self._grid.scale[axis] for axis in plane) * zoom)
+        wanted = int(np.clip(round(pixels / LINE_PX), 1, FINEST))
+        size = self._pair[0].size
+        parts = next(n for n in range(wanted, 0, -1) if n == 1 or size * n * n <= _MOST_VOXELS)
+        # Powers of two: turning the wheel a little draws nothing anew.
+        return plane, parts, 2 ** max(0, round(float(np.log2(STRIPE_PX * parts / pixels))))
+
+    def _data(self) -> tuple[Lines, Lines]:
+        plane, parts, stripe = self._drawn = self._wanted()
+        if self._pair is None or len(plane) != 2:  # in 3D there is no plane to draw lines in
+            nothing = np.zeros((1, 1, 1), dtype=np.uint8)
+            return nothing, nothing
+        return lines_of(*self._pair, plane, parts, stripe)
+
+    def _place(self, data: tuple[Lines, Lines]) -> None:
+        if self._layers is None or self._grid is None or self._box is None or self._drawn is None:
+            return
+        plane, parts, _ = self._drawn
+        place = placement(self._grid)
+        scale = tuple(s / parts if axis in plane else s for axis, s in enumerate(place["scale"]))
+        # A layer is placed by the centre of its first voxel: half a coarse voxel back, half a fine one forward.
+        translate = tuple(
+            t + box.start * s - s / 2 + f / 2
+            for t, s, f, box in zip(place["translate"], place["scale"], scale, self._box, strict=True)
+        )
+        for layer, lines in zip(self._layers, data, strict=True):
+            layer.data = lines
+            layer.scale, layer.translate, layer.units = scale, translate, place["units"]
+
+
+def _layer(color: str, data: Lines) -> Any:
+    from napari.layers import Labels
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colors = DirectLabelColormap(color_dict={LINE: color, GAP: GAP_COLOR, 0: "transparent", None: "transparent"})
+    layer = Labels(data, opacity=1.0, colormap=colors)
+    layer.editable = False
+    return layer
