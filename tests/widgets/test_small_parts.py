@@ -5,7 +5,6 @@ import threading
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QPalette
-from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from napari_penumbra.domain.errors import ImageError, PenumbraError
 from napari_penumbra.domain.labels import LabelScheme
@@ -14,7 +13,6 @@ from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.class_list import ClassList, ml_words
 from napari_penumbra.widgets.colors import AA, contrast, muted
 from napari_penumbra.widgets.messages import MessageBar
-from napari_penumbra.widgets.shortcuts import KeepTyping, bind
 from napari_penumbra.widgets.status_line import StatusLine
 from napari_penumbra.widgets.tool_box import ToolBox
 from napari_penumbra.widgets.worker_thread import Task
@@ -129,35 +127,6 @@ def test_the_shortcut_is_on_the_button(qtbot):
         button.grab()
     assert keyed.sizeHint().width() > plain.sizeHint().width()
     assert "Shift+A" in keyed.accessibleName()
-
-
-def test_keys_work_only_while_their_owner_shows_and_nobody_types(qtbot):
-    window = QWidget()
-    qtbot.addWidget(window)
-    page, line = QWidget(), QLineEdit()
-    layout = QVBoxLayout(window)
-    layout.addWidget(page)
-    layout.addWidget(line)
-    fired = []
-    shortcut = bind(page, "A", lambda: fired.append("a"))
-    guard = KeepTyping([shortcut], window)
-    window.show()
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow)
-    window.setFocus()
-    qtbot.waitUntil(window.hasFocus)
-    qtbot.keyClick(window, Qt.Key.Key_A)
-    assert fired == ["a"]
-    line.setFocus()
-    qtbot.waitUntil(lambda: line.hasFocus())
-    qtbot.keyClick(line, Qt.Key.Key_A)
-    assert fired == ["a"]
-    assert line.text() == "a"
-    window.setFocus()
-    page.hide()
-    qtbot.keyClick(window, Qt.Key.Key_A)
-    assert fired == ["a"]
-    guard.stop()
 
 
 # ---------------------------------------------------------------- colours

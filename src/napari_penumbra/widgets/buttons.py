@@ -6,11 +6,20 @@ from typing import Any
 
 from qtpy.QtCore import QRect, QSize, Qt
 from qtpy.QtGui import QKeySequence, QPainter, QPalette
-from qtpy.QtWidgets import QPushButton, QStyle, QStyleOptionButton, QWidget
+from qtpy.QtWidgets import QPushButton, QShortcut, QStyle, QStyleOptionButton, QWidget
 
 from napari_penumbra.widgets.colors import grey
 
 _PADDING = 8
+_SIGNS = (
+    ("Right", "→"),
+    ("Left", "←"),
+    ("PgDown", "Page↓"),
+    ("PgUp", "Page↑"),
+    ("Down", "↓"),
+    ("Up", "↑"),
+    ("Return", "Enter"),
+)
 
 
 class ActionButton(QPushButton):
@@ -23,7 +32,7 @@ class ActionButton(QPushButton):
     tooltip
         What will happen.
     shortcut
-        Key sequence to show (``Ctrl+Right``); the binding itself is made in `shortcuts`.
+        Key sequence (``Ctrl+Right``) to show, and to listen to: `shortcuts.Shortcuts` binds every button of the dock.
     name
         Object name.
     """
@@ -34,12 +43,30 @@ class ActionButton(QPushButton):
         super().__init__(text, parent)
         self._tooltip = tooltip
         self.shortcut_keys = shortcut
-        self.keys = key_words(shortcut)
+        self.key: QShortcut | None = None
         self.setObjectName(name)
-        self.setAccessibleName(f"{text} ({self.keys})" if self.keys else text)
+        self.show_keys(shortcut)
         self.setToolTip(tooltip)
         # A click must not take the keyboard from the canvas: its keys would be dead until the next click there.
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+
+    def show_keys(self, keys: str) -> None:
+        """Show other keys than before, none if empty."""
+        self.keys = key_words(keys)
+        self.setAccessibleName(f"{self.text()} ({self.keys})" if self.keys else self.text())
+        self.updateGeometry()
+        self.update()
+
+    def showEvent(self, event: Any) -> None:
+        """Tell the keys' registry of a button that was made after it."""
+        super().showEvent(event)
+        if not self.shortcut_keys or self.key is not None:
+            return
+        above = self.parentWidget()
+        while above is not None and not hasattr(above, "shortcuts"):
+            above = above.parentWidget()
+        if above is not None:
+            above.shortcuts.adopt(self)
 
     def allow(self, why_not: str = "") -> None:
         """Enable the button, or disable it and say why in its tooltip."""
@@ -95,7 +122,7 @@ class ActionButton(QPushButton):
 def key_words(keys: str) -> str:
     """Say a key sequence as it stands on the keyboard: ``Ctrl+→``."""
     text = QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
-    for name, sign in (("Right", "→"), ("Left", "←"), ("Return", "Enter")):
+    for name, sign in _SIGNS:
         text = text.replace(name, sign)
     return str(text)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from psygnal import emit_queued
@@ -28,9 +27,12 @@ from napari_penumbra.widgets.annotate_page import AnnotatePage
 from napari_penumbra.widgets.canvas import Canvas
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.messages import MessageBar
+from napari_penumbra.widgets.page_keys import bind_page_keys
 from napari_penumbra.widgets.review_controller import ReviewController
 from napari_penumbra.widgets.review_page import ReviewPage
-from napari_penumbra.widgets.shortcuts import KeepTyping, bind
+from napari_penumbra.widgets.shortcut_file import keys_file
+from napari_penumbra.widgets.shortcut_sheet import KeySheet
+from napari_penumbra.widgets.shortcuts import Shortcuts
 from napari_penumbra.widgets.status_line import StatusLine
 from napari_penumbra.widgets.study_page import StudyPage
 from napari_penumbra.widgets.train_page import TrainPage
@@ -96,6 +98,12 @@ class Dock(QWidget):
             self.tabs.addButton(button, n)
             row.addWidget(button, 1)
             self.pages.addWidget(getattr(self, f"{name}_page"))
+        self.help = QPushButton("?", objectName="key_sheet_button")
+        self.help.setToolTip("Shows every key, and lets you change it.")
+        self.help.setAccessibleName("All keys (?)")
+        self.help.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.help.setFixedWidth(self.fontMetrics().horizontalAdvance("?") + 18)
+        row.addWidget(self.help)
         self.banner = QLabel(objectName="readonly_banner", wordWrap=True)
         self.banner.setTextFormat(Qt.TextFormat.PlainText)
         font = self.banner.font()
@@ -133,23 +141,12 @@ class Dock(QWidget):
         QApplication.instance().aboutToQuit.connect(self.shut_down)
 
     def _bind_keys(self) -> None:
-        bind(self, "Ctrl+Right", lambda: self._step(1))
-        bind(self, "Ctrl+Left", lambda: self._step(-1))
-        annotate, review = self.annotate_page, self.review_page
-        bind(annotate, "Ctrl+Return", annotate.complete.click, button=annotate.complete)
-        for page in (annotate, review):
-            bind(page, "Ctrl+Z", self.canvas.undo)
-        bind(annotate, "Ctrl+Shift+Z", self.canvas.redo)
-        bare = [bind(page, "Tab", self.canvas.flip_modality) for page in (annotate, review)]
-        for page in (annotate, review):
-            for key in range(10):
-                bare.append(bind(page, str(key), partial(annotate.classes.press_key, key)))
-        for button in review.buttons.values():
-            if button.shortcut_keys:
-                shortcut = bind(review, button.shortcut_keys, button.click, button=button)
-                if not button.shortcut_keys.startswith("Ctrl"):
-                    bare.append(shortcut)
-        self._typing = KeepTyping(bare, self)
+        bind_page_keys(self)
+        pages = {"Study": self.study_page, "Annotate": self.annotate_page}
+        pages |= {"Train": self.train_page, "Review": self.review_page}
+        self.shortcuts = Shortcuts(self, pages, keys_file())
+        self.key_sheet = KeySheet(self.shortcuts, self)
+        self.help.clicked.connect(self.key_sheet.open_beside)
 
     # ---------------------------------------------------------------- pages
 
@@ -173,7 +170,8 @@ class Dock(QWidget):
         reviewable = case is not None and case.state in (CaseState.PREDICTED, CaseState.IN_REVIEW)
         self.show_page("review" if reviewable else "annotate")
 
-    def _step(self, step: int) -> None:
+    def step_case(self, step: int) -> None:
+        """Save, then open the next (1) or previous (-1) case."""
         if self.session.study is not None and self.cases.open_next(step) and self.page() == "study":
             self._on_case_opened()
 
@@ -252,7 +250,7 @@ class Dock(QWidget):
         self._poll.stop()
         self.cases.save()
         QApplication.instance().aboutToQuit.disconnect(self.shut_down)
-        self._typing.stop()
+        self.shortcuts.stop()
         session = self.session
         session.study_changed.disconnect(self._on_study)
         session.status_changed.disconnect(self._on_status)

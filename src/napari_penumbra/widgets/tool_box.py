@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
-from napari_penumbra.widgets.buttons import ActionButton, allow
+from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.canvas import TOOLS
 
 WORDS = {
@@ -16,6 +16,7 @@ WORDS = {
     "pick": ("Pick", "Takes up the class under the click."),
     "pan": ("Pan", "Moves and zooms the picture; nothing is painted."),
 }
+KEYS = {"paint": "B", "erase": "E", "fill": "F", "pick": "I", "pan": "V"}
 BRUSHES = ("paint", "erase")
 LARGEST_MM = 40.0
 FIRST_MM = 5.0
@@ -42,13 +43,12 @@ class ToolBox(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.group = QButtonGroup(self)
-        self.buttons: dict[str, QPushButton] = {}
+        self.buttons: dict[str, ActionButton] = {}
         grid = QGridLayout()
         grid.setSpacing(4)
         for n, tool in enumerate(TOOLS):
-            button = QPushButton(WORDS[tool][0], objectName=f"tool_{tool}")
+            button = ActionButton(*WORDS[tool], KEYS[tool], f"tool_{tool}")
             button.setCheckable(True)
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.clicked.connect(lambda _, name=tool: self._pick(name))
             self.group.addButton(button)
             self.buttons[tool] = button
@@ -102,7 +102,7 @@ class ToolBox(QWidget):
     def allow(self, why_not: str) -> None:
         """Enable the tools that change labels, or say why not; looking stays possible."""
         for tool, button in self.buttons.items():
-            allow(button, why_not if tool not in ("pan", "pick") else "", WORDS[tool][1])
+            button.allow(why_not if tool not in ("pan", "pick") else "")
 
     def allow_history(self, why_not: str, can_undo: bool, can_redo: bool) -> None:
         """Enable undo and redo, or say why not."""
@@ -115,6 +115,20 @@ class ToolBox(QWidget):
             self.buttons[name].setChecked(True)
             self.options.setEnabled(name in BRUSHES)
             self.options.setToolTip("" if name in BRUSHES else "Only Paint and Erase use the brush.")
+
+    def press_tool(self, name: str) -> None:
+        """Do what a click on a tool does, from any page."""
+        if self.buttons[name].isEnabled():
+            self._pick(name)
+
+    def resize_brush(self, steps: int) -> None:
+        """Make the brush larger or smaller, by a tenth of its size but half a millimetre at least."""
+        now = float(self.size.value())
+        self.size.setValue(now + steps * max(self.size.singleStep(), round(now / 10 * 2) / 2))
+
+    def flip_shape(self) -> None:
+        """Change between the disc and the ball."""
+        (self.flat if self.ball.isChecked() else self.ball).setChecked(True)
 
     def _pick(self, name: str) -> None:
         self.show_tool(name)

@@ -1,0 +1,53 @@
+"""The keys that belong to no button, or to several: what the dock binds besides what its buttons bring along."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_penumbra.widgets.canvas import TOOLS
+from napari_penumbra.widgets.shortcuts import bind
+from napari_penumbra.widgets.tool_box import KEYS, WORDS
+
+if TYPE_CHECKING:
+    from napari_penumbra.widgets.dock import Dock
+
+
+def bind_page_keys(dock: Dock) -> None:
+    """Bind them; every button with keys of its own is found by `Shortcuts`."""
+    annotate, study = dock.annotate_page, dock.study_page
+    bind(dock, "?", dock.help.click, name="key_sheet", text="Show all keys")
+    bind(dock, "F1", dock.help.click, name="key_sheet_too", text="Show all keys (another key)")
+    forward = (annotate.next, study.next)
+    bind(dock, "Ctrl+Right", lambda: dock.step_case(1), shown_on=forward, name="next_case", text="Next case")
+    back = (annotate.previous,)
+    bind(dock, "Ctrl+Left", lambda: dock.step_case(-1), shown_on=back, name="previous_case", text="Previous case")
+    _bind_classes(dock)
+    _bind_tools(dock)
+
+
+def _bind_classes(dock: Dock) -> None:
+    press = dock.annotate_page.classes.press_key
+    for page in (dock.annotate_page, dock.review_page):
+        for n in range(1, 10):
+            bind(page, str(n), partial(press, n), name=f"class_{n}", text=f"Pick class {n}")
+        bind(page, "0", partial(press, 0), name="class_0", text="Pick “unknown”")
+
+
+def _bind_tools(dock: Dock) -> None:
+    canvas, tools, shown = dock.canvas, dock.annotate_page.tools, dock.annotate_page
+    for page in (dock.annotate_page, dock.review_page):
+        mine = page is shown
+        for tool in TOOLS:
+            buttons = (tools.buttons[tool],) if mine else ()
+            pick = partial(tools.press_tool, tool)
+            bind(page, KEYS[tool], pick, shown_on=buttons, name=f"tool_{tool}", text=WORDS[tool][0])
+        bind(page, "[", partial(tools.resize_brush, -1), name="brush_smaller", text="Smaller brush", repeat=True)
+        bind(page, "]", partial(tools.resize_brush, 1), name="brush_larger", text="Larger brush", repeat=True)
+        bind(page, "Shift+B", tools.flip_shape, name="brush_shape", text="Brush: disc or ball")
+        undo = (tools.undo,) if mine else ()
+        bind(page, "Ctrl+Z", canvas.undo, shown_on=undo, name="undo", text="Undo the last stroke")
+        bind(page, "Tab", canvas.flip_modality, name="flip_modality", text="Next modality")
+        back = partial(canvas.flip_modality, -1)
+        bind(page, "Shift+Tab", back, name="flip_modality_back", text="Modality before")
+    bind(shown, "Ctrl+Shift+Z", canvas.redo, shown_on=(tools.redo,), name="redo", text="Redo the stroke")
