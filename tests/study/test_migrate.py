@@ -158,6 +158,8 @@ def test_a_study_of_version_1_is_brought_up_to_date(version1: Path) -> None:
         assert study.champion() == "20261001-mean-teacher"
         # What the new tables are for works on the old cases at once.
         assert study.readings("p1") == []
+        assert [(f.case, f.strokes, f.dice, f.model) for f in study.finished()] == [("p1", None, None, "")]
+        assert not any(row.pinned for row in study.cases("auto"))
         draft(study, "p2", ball())
         with study._core.db.engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"compare_type": True})

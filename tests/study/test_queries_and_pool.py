@@ -55,7 +55,7 @@ def test_order_auto_with_reasons(cohort: Study) -> None:
     assert order[-1] == "p0"
     assert set(order[5:9]) == {"p1", "p6", "p8", "p9"}
     assert cohort.order("auto") == order
-    reasons = {row.name: row.reason for row in cohort.cases()}
+    reasons = {row.name: row.reason for row in cohort.cases("auto")}
     assert reasons["p2"] == "review begun: 1 region decided"
     assert reasons["p7"] == "annotation begun"
     assert reasons["p5"] == "the model found nothing here"

@@ -122,7 +122,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """One line of the case table."""
+    """One line of the case table.
+
+    ``reason`` says in a few words why the case stands where it does. ``pinned`` cases were asked for by the reader.
+    ``current`` tells whether the newest prediction is the champion's.
+    """
 
     name: str
     modalities: tuple[str, ...]
@@ -134,6 +138,8 @@ class CaseRow:
     thumbnail: Path | None
     reason: str = ""
     simulated: bool = False
+    pinned: bool = False
+    current: bool = False
 
 
 @dataclass(frozen=True, slots=True)

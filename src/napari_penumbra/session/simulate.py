@@ -22,7 +22,7 @@ from napari_penumbra.session import Session
 from napari_penumbra.session.recommend import AUTO
 from napari_penumbra.session.robot import Robot, copy_cases, references, set_roles
 from napari_penumbra.session.simulation import SCRATCH, Result, Round, Settings, check, load
-from napari_penumbra.study.queries import ORDERS
+from napari_penumbra.study import orders
 from napari_penumbra.study.store import Study
 
 Wait = Callable[[Session, str], bool]
@@ -98,7 +98,7 @@ class Simulation:
         """
         with Study.open(self.source, write=False) as source:
             truth = references(source, self.reference)
-            check(self.settings, ORDERS, len(truth))
+            check(self.settings, orders.names(), len(truth))
             result = self._result(source.name, sorted(truth))
             session = Session()
             session.auto_predict = False

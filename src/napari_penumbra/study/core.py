@@ -12,6 +12,7 @@ from napari_penumbra.study.database import Database
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.manifest import Manifest
 from napari_penumbra.study.schema import CaseTable
+from napari_penumbra.study.summaries import Summary
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class Core:
         Sentences for the reader about what was found and put right.
     unclean
         Set when a file may have been left without its row, so that the next opening looks for it.
+    summaries
+        Parsed summaries of predictions by number, each with the stamp of the file it came from.
     """
 
     layout: Layout
@@ -31,6 +34,7 @@ class Core:
     db: Database
     notices: list[str] = field(default_factory=list)
     unclean: bool = False
+    summaries: dict[int, tuple[str, Summary | None]] = field(default_factory=dict)
 
 
 def case_of(session: Session, name: str) -> CaseTable:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,10 @@ from napari_penumbra.imaging.files import read_image
 from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.revisions import newest_prediction, read_label_file
 from napari_penumbra.study.schema import CaseTable, DecisionTable, PredictionTable, now
+from napari_penumbra.study.summaries import read_summary
 
 MAX_SIDECAR = 65536
-"""Bytes; a sidecar has a few hundred."""
+"""Bytes; a sidecar has a few thousand."""
 
 
 def to_prediction(row: PredictionTable, case: str) -> Prediction:
@@ -90,6 +91,7 @@ def _read_sidecar(core: Core, case: CaseTable, sidecar: Path, stamp: str) -> Pre
     if claimed != case.name or run != sidecar.stem:
         raise StudyError(f"{what} speaks of another case or run.", remedy)
     folder = core.layout.predictions(case.slug)
+    summary = data.get("summary")
     paths = [core.layout.inside(path, folder) for path in (labels, confidence)]
     if paths[0] is None or paths[1] is None:
         raise StudyError(f"{what} names a file outside the case's folder.", remedy)
@@ -104,7 +106,19 @@ def _read_sidecar(core: Core, case: CaseTable, sidecar: Path, stamp: str) -> Pre
         created=created,
         mean_confidence=mean,
         stamp=stamp,
+        model=model_of(core, run),
+        summary=summary if read_summary(summary) is not None else None,
     )
+
+
+def model_of(core: Core, run: str) -> str | None:
+    """Name the training whose checkpoint a run predicted with; None when its order cannot be read."""
+    try:
+        order = json.loads((core.layout.run(run) / "job.json").read_text(encoding="utf-8"))
+        folder, training, *_ = PurePosixPath(order["checkpoint"]).parts
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return training[:120] if folder == core.layout.runs.name else None
 
 
 def _mean_confidence(core: Core, case: CaseTable, labels: str, confidence: Path) -> float | None:
@@ -147,6 +161,7 @@ def _store(core: Core, fresh: list[tuple[CaseTable, PredictionTable]]) -> list[P
             # A resumed run wrote the case once more: the same prediction in the database, with the new figures.
             old.labels, old.confidence, old.created = row.labels, row.confidence, row.created
             old.mean_confidence, old.stamp = row.mean_confidence, row.stamp
+            old.model, old.summary = row.model, row.summary
             done.append((case, old))
     return [to_prediction(row, case.name) for case, row in done]
 
@@ -168,43 +183,59 @@ def newest(core: Core, name: str) -> Prediction | None:
 
 def decide(core: Core, name: str, prediction_id: int, box: Box, verdict: Verdict, voxels: int, author: str) -> Decision:
     """Record a verdict; an earlier one on the same box stays in the history, undone."""
+    return decide_all(core, name, prediction_id, [(box, verdict, voxels)], author)[0]
+
+
+def decide_all(
+    core: Core, name: str, prediction_id: int, verdicts: Sequence[tuple[Box, Verdict, int]], author: str
+) -> list[Decision]:
+    """Record verdicts (box, verdict, voxels) in one transaction: all of them, or none."""
     with core.db.write() as session:
         case = case_of(session, name)
         prediction = session.get(PredictionTable, prediction_id)
         if prediction is None or prediction.case_id != case.id:
             raise UsageError(f"{name} has no prediction number {prediction_id}.", "Open the case again.")
-        wanted = [list(map(int, corner)) for corner in box]
-        earlier = session.scalars(
-            select(DecisionTable).where(
-                DecisionTable.case_id == case.id,
-                DecisionTable.prediction_id == prediction_id,
-                DecisionTable.undone.is_(None),
+        standing = select(DecisionTable).where(
+            DecisionTable.case_id == case.id,
+            DecisionTable.prediction_id == prediction_id,
+            DecisionTable.undone.is_(None),
+        )
+        earlier = {str(row.box): row for row in session.scalars(standing)}
+        rows = []
+        for box, verdict, voxels in verdicts:
+            wanted = [list(map(int, corner)) for corner in box]
+            if str(wanted) in earlier:
+                earlier[str(wanted)].undone = now()
+            rows.append(
+                DecisionTable(
+                    case_id=case.id,
+                    prediction_id=prediction_id,
+                    box=wanted,
+                    verdict=verdict.value,
+                    voxels=int(voxels),
+                    author=author,
+                    created=now(),
+                )
             )
-        )
-        for other in earlier:
-            if other.box == wanted:
-                other.undone = now()
-        row = DecisionTable(
-            case_id=case.id,
-            prediction_id=prediction_id,
-            box=wanted,
-            verdict=verdict.value,
-            voxels=int(voxels),
-            author=author,
-            created=now(),
-        )
-        session.add(row)
+            earlier[str(wanted)] = rows[-1]
+        session.add_all(rows)
         session.flush()
-        return _to_decision(row, name)
+        return [_to_decision(row, name) for row in rows]
 
 
 def undo_decision(core: Core, decision_id: int) -> None:
     """Take a verdict back; it stays in the history."""
+    undo_decisions(core, [decision_id])
+
+
+def undo_decisions(core: Core, decision_ids: Sequence[int]) -> None:
+    """Take verdicts back in one transaction; they stay in the history."""
     with core.db.write() as session:
-        row = session.get(DecisionTable, decision_id)
-        if row is None:
-            raise UsageError(f"There is no decision number {decision_id}.", "Open the case again.")
-        row.undone = row.undone or now()
+        for decision_id in decision_ids:
+            row = session.get(DecisionTable, decision_id)
+            if row is None:
+                raise UsageError(f"There is no decision number {decision_id}.", "Open the case again.")
+            row.undone = row.undone or now()
 
 
 def decisions(core: Core, name: str, prediction_id: int | None) -> list[Decision]:

@@ -1,42 +1,50 @@
-"""The case table in one query, states derived on the way, and what to label next with the reason in words."""
+"""The case table in one query, with states derived on the way."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, RowMapping, Select, func, select
 
 from napari_penumbra.domain.case import CaseRow, CaseState, Closing, Origin, PoolCounts, Role
 from napari_penumbra.domain.errors import UsageError
+from napari_penumbra.domain.grid import Grid
 from napari_penumbra.study.core import Core
 from napari_penumbra.study.schema import (
     AnnotationTable,
     CaseTable,
+    ChampionTable,
     DecisionTable,
     EffortTable,
     ImageTable,
     PredictionTable,
 )
 
-SEED = 2026
-"""Of the order of untouched cases: the same for every reader of a study."""
-
 
 @dataclass(frozen=True, slots=True)
 class CaseFacts:
-    """What the database knows of a case, enough to derive its state.
+    """What the database knows of a case, enough to derive its state and its place.
 
-    ``live`` is closing and origin of the newest revision not taken back; ``mean_confidence`` that of the newest
-    prediction over its foreground, None where it found nothing or there is none.
+    ``mean_confidence`` is that of the newest prediction over its foreground, None where it found nothing or there is
+    none; ``stamp`` tells that prediction's file from a newer one; ``current`` says whether it is the champion's.
     """
 
     id: int
     row: CaseRow
-    predicted: bool
+    volume_ml: float
+    prediction: int | None
+    stamp: str
+    run: str
+    current: bool
     mean_confidence: float | None
     decisions: int
+    class_voxels: Mapping[str, int]
+
+    @property
+    def predicted(self) -> bool:
+        """Whether there is a prediction."""
+        return self.prediction is not None
 
 
 def state_of(closing: Closing | None, origin: Origin | None, predicted: bool, decisions: int) -> CaseState:
@@ -102,19 +110,29 @@ def _query() -> Select[tuple[object, ...]]:
         .group_by(ImageTable.case_id)
         .subquery()
     )
+    last = select(ChampionTable.run_id, ChampionTable.since).order_by(ChampionTable.id.desc()).limit(1).subquery()
     return (
         select(
             CaseTable.id,
             CaseTable.name,
             CaseTable.role,
+            CaseTable.grid,
+            CaseTable.pinned,
             CaseTable.thumbnail,
             images.c.modalities,
             AnnotationTable.closing,
             AnnotationTable.origin,
+            AnnotationTable.class_voxels,
             PredictionTable.id.label("prediction"),
+            PredictionTable.stamp,
+            PredictionTable.run,
+            PredictionTable.model,
+            PredictionTable.created,
             PredictionTable.mean_confidence,
             decided.c.count.label("decisions"),
             effort.c.seconds,
+            last.c.run_id.label("champion"),
+            last.c.since,
         )
         .select_from(CaseTable)
         .outerjoin(images, images.c.case_id == CaseTable.id)
@@ -127,6 +145,7 @@ def _query() -> Select[tuple[object, ...]]:
         .outerjoin(PredictionTable, PredictionTable.id == newest.c.id)
         .outerjoin(decided, decided.c.prediction_id == PredictionTable.id)
         .outerjoin(effort, effort.c.case_id == CaseTable.id)
+        .outerjoin(last, CaseTable.id > 0)  # one row, beside every case
         .order_by(CaseTable.id)
     )
 
@@ -148,67 +167,57 @@ def _facts(core: Core, row: Row[tuple[object, ...]]) -> CaseFacts:
         seconds=float(m["seconds"] or 0.0),
         thumbnail=core.layout.absolute(m["thumbnail"]) if m["thumbnail"] else None,
         simulated=core.manifest.simulated,
+        pinned=m["pinned"] is not None and not state.labelled,
+        current=_is_current(m),
     )
-    found = CaseFacts(m["id"], case, predicted, m["mean_confidence"], decisions)
-    return replace(found, row=replace(case, reason=_reason(found)))
+    return CaseFacts(
+        id=m["id"],
+        row=replace(case, reason=_begun_words(state, decisions)),
+        volume_ml=_volume_ml(m["grid"]),
+        prediction=m["prediction"],
+        stamp=m["stamp"] or "",
+        run=m["run"] or "",
+        current=case.current,
+        mean_confidence=m["mean_confidence"],
+        decisions=decisions,
+        class_voxels=m["class_voxels"] or {},
+    )
 
 
-def _reason(case: CaseFacts) -> str:
-    """Say why a case stands where it does in the order ``auto``."""
-    match case.row.state:
-        case CaseState.IN_REVIEW if case.decisions:
-            return f"review begun: {case.decisions} region{'s' if case.decisions > 1 else ''} decided"
+def _is_current(m: RowMapping) -> bool:
+    """Whether the newest prediction is the champion's; always, when there is no champion that could do better."""
+    if m["prediction"] is None or m["champion"] is None:
+        return m["prediction"] is not None
+    if m["model"] is not None:
+        return bool(m["model"] == m["champion"])
+    return bool(m["created"] >= m["since"])  # an older version did not keep which model it was
+
+
+_volumes: dict[str, float] = {}
+
+
+def _volume_ml(grid: Mapping[str, object]) -> float:
+    """Volume that a grid covers; asked for at every look, and cohorts have few different grids."""
+    key = str(grid)
+    if key not in _volumes:
+        if len(_volumes) > 10_000:
+            _volumes.clear()
+        made = Grid.from_json(dict(grid))
+        _volumes[key] = made.voxel_ml * float(made.shape[0] * made.shape[1] * made.shape[2])
+    return _volumes[key]
+
+
+def _begun_words(state: CaseState, decisions: int) -> str:
+    """Say how far a case is that somebody has begun; empty for others."""
+    match state:
+        case CaseState.IN_REVIEW if decisions:
+            return f"review begun: {decisions} region{'s' if decisions > 1 else ''} decided"
         case CaseState.IN_REVIEW:
             return "review begun"
         case CaseState.IN_PROGRESS:
             return "annotation begun"
-        case CaseState.PREDICTED if case.mean_confidence is None:
-            return "the model found nothing here"
-        case CaseState.PREDICTED:
-            return f"confidence {case.mean_confidence:.0%} on average in what was predicted"
-        case CaseState.NEW:
-            return "not begun, drawn at random"
         case _:
             return ""
-
-
-def _begun(case: CaseFacts) -> bool:
-    return case.row.state in (CaseState.IN_REVIEW, CaseState.IN_PROGRESS)
-
-
-def _auto(found: Sequence[CaseFacts]) -> list[CaseFacts]:
-    begun = [c for c in found if _begun(c)]
-    predicted = [c for c in found if c.row.state is CaseState.PREDICTED]
-    # "Found nothing" comes first: in a cohort of patients it is the prediction least likely to be right.
-    predicted.sort(key=lambda c: -1.0 if c.mean_confidence is None else c.mean_confidence)
-    new = _shuffled([c for c in found if c.row.state is CaseState.NEW])
-    return [*begun, *predicted, *new, *(c for c in found if c.row.state.labelled)]
-
-
-def _random(found: Sequence[CaseFacts]) -> list[CaseFacts]:
-    return [*_shuffled([c for c in found if not c.row.state.labelled]), *(c for c in found if c.row.state.labelled)]
-
-
-def _shuffled(found: Sequence[CaseFacts]) -> list[CaseFacts]:
-    # By a draw per case and not a shuffle of the list: finishing one case does not change the order of the others.
-    return sorted(found, key=lambda c: random.Random(f"{SEED}/{c.id}").random())
-
-
-_ORDERS: dict[str, Callable[[Sequence[CaseFacts]], list[CaseFacts]]] = {
-    "file": list,
-    "auto": _auto,
-    "random": _random,
-}
-ORDERS = tuple(_ORDERS)
-"""``file``: as added. ``auto``: begun ones, then weakest predictions, then new ones at random, finished ones last.
-``random``: unfinished ones at random, finished ones last."""
-
-
-def ordered(core: Core, kind: str) -> list[CaseRow]:
-    """All cases in one of the `ORDERS`; raises `UsageError` for another."""
-    if kind not in _ORDERS:
-        raise UsageError(f'"{kind}" is not an order of cases.', f"Choose one of {', '.join(ORDERS)}.")
-    return [c.row for c in _ORDERS[kind](facts(core))]
 
 
 def counts(core: Core) -> PoolCounts:

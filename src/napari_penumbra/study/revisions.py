@@ -20,7 +20,7 @@ from napari_penumbra.imaging.atomic import disk_error
 from napari_penumbra.imaging.files import read_labels
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.study.core import Core, case_of
-from napari_penumbra.study.effort import book
+from napari_penumbra.study.effort import book, compare, note_work
 from napari_penumbra.study.journal import sync_folder
 from napari_penumbra.study.provenance import How, Provenance, note, of_annotations
 from napari_penumbra.study.schema import AnnotationTable, CaseTable, PredictionTable, now
@@ -38,6 +38,7 @@ class NewRevision:
     prediction_id: int | None = None
     touched: Collection[int] | None = None
     made: Provenance | None = None
+    strokes: int = 0
 
 
 def revision_name(revision: int, *, drawn: bool = False) -> str:
@@ -152,7 +153,8 @@ def save(core: Core, name: str, new: NewRevision) -> Annotation | None:
         class_voxels=class_voxels(stands),
     )
     _write_files(core, case, row, stands, drawn, grid)
-    return _register(core, name, row, None if live is None else live.id, new.made)
+    took = (new.strokes, *compare(stands, against))
+    return _register(core, name, row, None if live is None else live.id, new.made, took)
 
 
 def _nothing_new(live: AnnotationTable | None, closing: Closing, same: bool) -> bool:
@@ -238,7 +240,14 @@ def _write_files(
     write_nifti(core.layout.absolute(row.path), stands, grid, np.uint8)
 
 
-def _register(core: Core, name: str, row: AnnotationTable, live_id: int | None, made: Provenance | None) -> Annotation:
+def _register(
+    core: Core,
+    name: str,
+    row: AnnotationTable,
+    live_id: int | None,
+    made: Provenance | None,
+    took: tuple[int, int, float | None],
+) -> Annotation:
     with core.db.write() as session:
         before = None if live_id is None else session.get(AnnotationTable, live_id)
         if before is not None and row.closing == Closing.DRAFT.value and before.closing != Closing.DRAFT.value:
@@ -246,7 +255,9 @@ def _register(core: Core, name: str, row: AnnotationTable, live_id: int | None, 
             before.withdrawn = row.created
         session.add(row)
         note(session, row, made)
-        book(session, row.case_id, row.seconds, "review" if row.origin == Origin.REVIEWED.value else "annotate")
+        activity = "review" if row.origin == Origin.REVIEWED.value else "annotate"
+        book(session, row.case_id, row.seconds, activity, row.created)
+        note_work(session, row, *took)
     core.unclean = False
     return to_annotation(row, name)
 

@@ -9,7 +9,7 @@ from sqlalchemy import JSON, DateTime, Dialect, Double, ForeignKey, Index, Strin
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of the newest migration (its revision is this number with four digits)."""
 
 
@@ -41,7 +41,10 @@ class Base(DeclarativeBase):
 
 
 class CaseTable(Base):
-    """A case. Its state is derived from annotations, predictions and decisions, and never stored."""
+    """A case. Its state is derived from annotations, predictions and decisions, and never stored.
+
+    ``pinned`` is when the reader has asked for it to come next, None when nobody has.
+    """
 
     __tablename__ = "study_case"
 
@@ -54,6 +57,7 @@ class CaseTable(Base):
     content_key: Mapped[str] = mapped_column(String(64))
     thumbnail: Mapped[str | None] = mapped_column(String(400))
     added: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    pinned: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
 
 
 class ImageTable(Base):
@@ -101,7 +105,9 @@ class PredictionTable(Base):
     """What a checkpoint said of a case.
 
     ``mean_confidence`` is taken over the predicted foreground, None where nothing was predicted. ``stamp`` is the
-    sidecar's modification time in ns: a sidecar that has not changed is not read twice.
+    sidecar's modification time in ns: a sidecar that has not changed is not read twice. ``model`` is the training whose
+    checkpoint predicted, and ``summary`` what the worker noted for choosing the next case (see `summaries`); both are
+    None where an older version of the program did not keep them.
     """
 
     __tablename__ = "prediction"
@@ -115,6 +121,8 @@ class PredictionTable(Base):
     created: Mapped[dt.datetime] = mapped_column(UtcDateTime)
     mean_confidence: Mapped[float | None]
     stamp: Mapped[str] = mapped_column(String(40))
+    model: Mapped[str | None] = mapped_column(String(120))
+    summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class DecisionTable(Base):
@@ -144,6 +152,24 @@ class EffortTable(Base):
     seconds: Mapped[float]
     activity: Mapped[str] = mapped_column(String(40))
     created: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+
+
+class WorkTable(Base):
+    """What a reader did for a revision, beside its seconds and changed voxels.
+
+    ``strokes`` counts changes since the revision before. ``decided`` counts the verdicts that stood when it was saved
+    (keys are verdicts). ``foreground`` is the number of voxels that it or what it started from has as foreground, and
+    ``dice`` the mean Dice over the classes of the prediction that was reviewed, None where none was.
+    """
+
+    __tablename__ = "work"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotation.id"), unique=True)
+    strokes: Mapped[int]
+    decided: Mapped[dict[str, int]] = mapped_column(JSON)
+    foreground: Mapped[int]
+    dice: Mapped[float | None]
 
 
 class RunTable(Base):

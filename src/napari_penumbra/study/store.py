@@ -28,18 +28,20 @@ from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.regions import Box
 from napari_penumbra.domain.spec import SpecCase
-from napari_penumbra.study import adding, effort, opening, pool, predictions, queries, reading, revisions
+from napari_penumbra.study import adding, opening, pool, predictions, queries, reading, revisions
 from napari_penumbra.study.calibration import Calibrations
 from napari_penumbra.study.core import Core, case_of
+from napari_penumbra.study.effort import Minutes
 from napari_penumbra.study.importers.folder import FolderPlan, plan_folder
 from napari_penumbra.study.journal import Journal
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.lock import WriterLock, read_owner
+from napari_penumbra.study.queue import Queue
 from napari_penumbra.study.runs import Runs
 from napari_penumbra.study.versions import Versions
 
 
-class Study(Runs, Versions, Calibrations):
+class Study(Queue, Minutes, Runs, Versions, Calibrations):
     """An open study. Make one with `create` or `open`; close it, or use it in a ``with`` block.
 
     All methods raise `StudyError` when the database is damaged or in use, `DiskError` when a file cannot be written,
@@ -206,17 +208,9 @@ class Study(Runs, Versions, Calibrations):
         """
         yield from adding.add_all(self._core, self.plan_folder(images, labels).cases)
 
-    def cases(self, order: str = "file") -> list[CaseRow]:
-        """All cases, one query whatever their number. ``thumbnail`` is absolute; orders are `queries.ORDERS`."""
-        return queries.ordered(self._core, order)
-
     def case(self, name: str) -> CaseRow:
         """Look at one case."""
         return queries.facts(self._core, name)[0].row
-
-    def order(self, kind: str = "file") -> list[str]:
-        """Names of all cases in one of `queries.ORDERS`; finished ones last in ``auto`` and ``random``."""
-        return [row.name for row in self.cases(kind)]
 
     def counts(self) -> PoolCounts:
         """How many cases can teach what."""
@@ -270,6 +264,7 @@ class Study(Runs, Versions, Calibrations):
         seconds: float,
         prediction_id: int | None = None,
         touched_slices: Collection[int] | None = None,
+        strokes: int = 0,
     ) -> Annotation | None:
         """Write what is on the screen as a new immutable revision, then clear the journal.
 
@@ -288,6 +283,8 @@ class Study(Runs, Versions, Calibrations):
         touched_slices
             Indices along z that the reader worked on; remembered from save to save. With a partial closing the
             background of all other slices becomes unknown (255); None then takes slices with paint for touched.
+        strokes
+            Changes that the reader made since the last save; kept with the revision.
 
         Returns
         -------
@@ -303,7 +300,9 @@ class Study(Runs, Versions, Calibrations):
         """
         journal = self.journal(name)
         mark = journal.mark()
-        new = revisions.NewRevision(labels, closing, origin, author, seconds, prediction_id, touched_slices)
+        new = revisions.NewRevision(
+            labels, closing, origin, author, seconds, prediction_id, touched_slices, strokes=strokes
+        )
         saved = revisions.save(self._core, name, new)
         # Also when nothing had changed: strokes that took each other back leave nothing to restore either.
         if saved is not None or mark > 0:
@@ -323,10 +322,6 @@ class Study(Runs, Versions, Calibrations):
     def annotations(self, name: str, *, withdrawn: bool = False) -> list[Annotation]:
         """Revisions of a case, oldest first; those taken back only on request."""
         return revisions.revisions(self._core, name, withdrawn=withdrawn)
-
-    def add_seconds(self, name: str, seconds: float, activity: str) -> None:
-        """Book active reader seconds that no saved revision accounts for."""
-        effort.add_seconds(self._core, name, seconds, activity)
 
     def class_counts(self) -> dict[str, dict[int, int]]:
         """Voxels per label value of every labelled training case, from the database alone."""
@@ -362,9 +357,19 @@ class Study(Runs, Versions, Calibrations):
         """Record a verdict on a region; a new one on the same box replaces the old, which stays in the history."""
         return predictions.decide(self._core, name, prediction_id, box, verdict, voxels, author)
 
+    def decide_all(
+        self, name: str, prediction_id: int, verdicts: Sequence[tuple[Box, Verdict, int]], author: str = ""
+    ) -> list[Decision]:
+        """Record many verdicts (box, verdict, voxels) in one transaction: all of them, or none."""
+        return predictions.decide_all(self._core, name, prediction_id, verdicts, author)
+
     def undo_decision(self, decision_id: int) -> None:
         """Take a verdict back; it stays in the history."""
         predictions.undo_decision(self._core, decision_id)
+
+    def undo_decisions(self, decision_ids: Sequence[int]) -> None:
+        """Take verdicts back in one transaction; they stay in the history."""
+        predictions.undo_decisions(self._core, decision_ids)
 
     def decisions(self, name: str, prediction_id: int | None = None) -> list[Decision]:
         """Verdicts that stand on a prediction (the newest by default), oldest first."""
