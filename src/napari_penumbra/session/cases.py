@@ -85,7 +85,7 @@ class Cases(Base):
         after
             Labels inside the box, of the box's shape.
         """
-        self.writable().journal(name).append(box, np.ascontiguousarray(after, dtype=np.uint8))
+        self.writable().stroke(name, box, np.ascontiguousarray(after, dtype=np.uint8))
 
     def save(self, name: str, labels: LabelArray, seconds: float = 0.0) -> bool:
         """Save a draft; False when nothing had changed (the time is booked all the same)."""

@@ -258,6 +258,8 @@ def _register(
         activity = "review" if row.origin == Origin.REVIEWED.value else "annotate"
         book(session, row.case_id, row.seconds, activity, row.created)
         note_work(session, row, *took)
+        if row.closing != Closing.DRAFT.value:
+            case_of(session, name).pinned = None  # it was asked for next, and it came
     core.unclean = False
     return to_annotation(row, name)
 

@@ -25,7 +25,7 @@ from napari_penumbra.domain.case import (
 from napari_penumbra.domain.colour import expand
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.domain.grid import Grid
-from napari_penumbra.domain.labels import LabelScheme
+from napari_penumbra.domain.labels import LabelArray, LabelScheme
 from napari_penumbra.domain.regions import Box
 from napari_penumbra.domain.spec import SpecCase
 from napari_penumbra.study import adding, opening, pool, predictions, queries, reading, revisions
@@ -38,6 +38,7 @@ from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.lock import WriterLock, read_owner
 from napari_penumbra.study.queue import Queue
 from napari_penumbra.study.runs import Runs
+from napari_penumbra.study.stroke_count import StrokeCount
 from napari_penumbra.study.versions import Versions
 
 
@@ -54,6 +55,7 @@ class Study(Queue, Minutes, Runs, Versions, Calibrations):
         self._lock = lock
         self._journals: dict[str, Journal] = {}
         self._refused: set[tuple[str, str]] = set()
+        self._strokes: dict[str, StrokeCount] = {}
         self._registering = threading.Lock()  # a worker thread may look for predictions while the window does
         self.layout: Layout = core.layout
 
@@ -241,6 +243,11 @@ class Study(Queue, Minutes, Runs, Versions, Calibrations):
             self._journal(name, base)
         return opened
 
+    def stroke(self, name: str, box: Box, after: LabelArray) -> None:
+        """Journal a change and count it; see `journal.Journal.append`."""
+        self.journal(name).append(box, after)
+        self._strokes.setdefault(name, StrokeCount()).add(box)
+
     def journal(self, name: str) -> Journal:
         """Where the strokes on a case go until they are saved."""
         found = self._journals.get(name)
@@ -264,7 +271,7 @@ class Study(Queue, Minutes, Runs, Versions, Calibrations):
         seconds: float,
         prediction_id: int | None = None,
         touched_slices: Collection[int] | None = None,
-        strokes: int = 0,
+        strokes: int | None = None,
     ) -> Annotation | None:
         """Write what is on the screen as a new immutable revision, then clear the journal.
 
@@ -284,7 +291,8 @@ class Study(Queue, Minutes, Runs, Versions, Calibrations):
             Indices along z that the reader worked on; remembered from save to save. With a partial closing the
             background of all other slices becomes unknown (255); None then takes slices with paint for touched.
         strokes
-            Changes that the reader made since the last save; kept with the revision.
+            Changes that the reader made since the last save, kept with the revision; None takes those that came
+            through `stroke`.
 
         Returns
         -------
@@ -300,10 +308,15 @@ class Study(Queue, Minutes, Runs, Versions, Calibrations):
         """
         journal = self.journal(name)
         mark = journal.mark()
+        counted = self._strokes.get(name)
+        if strokes is None:
+            strokes = counted.count if counted is not None else 0
         new = revisions.NewRevision(
             labels, closing, origin, author, seconds, prediction_id, touched_slices, strokes=strokes
         )
         saved = revisions.save(self._core, name, new)
+        if saved is not None:
+            self._strokes.pop(name, None)
         # Also when nothing had changed: strokes that took each other back leave nothing to restore either.
         if saved is not None or mark > 0:
             journal.clear(mark, base=reading.base_of(self._core, name))
