@@ -146,6 +146,25 @@ class ArrayCanvas:
     def set_brush(self, mm, three_d):
         self.calls.append(("brush", mm, three_d))
 
+    def set_range(self, limit):
+        self.calls.append(("range", limit))
+
+    def intensities(self, modality):
+        image = self.shown.images.get(modality) if self.shown else None
+        return None if image is None else (float(image.min()), float(image.max()))
+
+    def show_preview(self, box, after, changed):
+        self.preview = (box, after, changed)
+
+    def hide_preview(self):
+        self.preview = None
+
+    def view(self):
+        return self.looking_at
+
+    def pick_point(self, on_point):
+        self.on_point = on_point
+
     def show_prediction(self, visible):
         self.calls.append(("prediction", visible))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from napari_penumbra.domain.case import CaseState, OpenCase
 from napari_penumbra.domain.errors import PenumbraError, UsageError
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
 from napari_penumbra.domain.regions import Box, Region
+from napari_penumbra.imaging.edits import View
 from napari_penumbra.plugin.activity import ActiveSeconds
 from napari_penumbra.plugin.camera import go_to_region
 from napari_penumbra.plugin.compat import camera, scale_bar
@@ -26,9 +28,11 @@ from napari_penumbra.plugin.modalities import Modalities
 from napari_penumbra.plugin.orientation import OrientationLetters
 from napari_penumbra.plugin.outline import make_outline, move_outline, plane_of
 from napari_penumbra.plugin.own_layers import OwnLayers
+from napari_penumbra.plugin.preview import Preview
 from napari_penumbra.plugin.strokes import StrokeTracker
 from napari_penumbra.plugin.tools import Tools
-from napari_penumbra.widgets.canvas import Tool
+from napari_penumbra.plugin.viewpoint import ClickPicker, view_of
+from napari_penumbra.widgets.canvas import Range, Tool
 
 if TYPE_CHECKING:
     from napari_penumbra.session import Session
@@ -78,6 +82,8 @@ class LayerBridge:
         self._modalities = Modalities(self.modality_changed.emit)
         self._own = OwnLayers(self.viewer, self._on_lost)
         self._contours = Contours(self.viewer, self._own)
+        self._preview = Preview(self.viewer, self._own)
+        self._clicks = ClickPicker(self.viewer)
         self._connect(True)
 
     # ---------------------------------------------------------------- showing a case
@@ -146,6 +152,7 @@ class LayerBridge:
             layer.metadata["penumbra"]["source_grid"] = source.to_json()
 
     def _let_go(self) -> None:
+        self._clicks.stop()
         if self._tracker is not None:
             self._tracker.close()
             self._shelf.put(self._history_of, self._tracker.history, self._tracker.layer.data)
@@ -153,6 +160,7 @@ class LayerBridge:
         self._tools.detach()
         self._modalities.detach()
         self._contours.forget()
+        self._preview.forget()
         self._outline = None
 
     # ---------------------------------------------------------------- labels
@@ -245,7 +253,38 @@ class LayerBridge:
         """Size of the brush."""
         self._tools.set_brush(mm, three_d)
 
+    def set_range(self, limit: Range | None) -> None:
+        """Write only to voxels in this range."""
+        self._tools.set_limit(self._modalities.limit(limit))
+
+    def intensities(self, modality: str) -> tuple[float, float] | None:
+        """Lowest and highest intensity of a modality."""
+        return self._modalities.intensities(modality)
+
     # ---------------------------------------------------------------- overlays
+
+    def show_preview(self, box: Box, after: LabelArray, changed: npt.NDArray[np.bool_]) -> None:
+        """Outline what would change in a box."""
+        if self.case is not None and self._open is not None:
+            scheme = self.session.opened().labels
+            self._preview.show(self.case, self._open.grid, scheme, box, after, changed)
+
+    def hide_preview(self) -> None:
+        """Take the preview out of the picture."""
+        self._preview.hide()
+
+    def view(self) -> View:
+        """What is on the screen."""
+        if self.layers is None:
+            raise UsageError("No case is open.", "Double-click one on the Study page.")
+        return view_of(self.viewer, self.layers.labels)
+
+    def pick_point(self, on_point: Callable[[tuple[int, int, int]], None] | None) -> None:
+        """Give clicks to ``on_point``; None paints again."""
+        if on_point is None or self.layers is None:
+            self._clicks.stop()
+        else:
+            self._clicks.start(self.layers.labels, on_point)
 
     def show_prediction(self, visible: bool) -> None:
         """Show or hide the prediction's outline."""
@@ -331,17 +370,19 @@ class LayerBridge:
     def _on_act(self, event: Any = None) -> None:
         self._active.act()
         self._contours.redraw()
+        self._preview.redraw()
 
     def _on_plane(self, event: Any = None) -> None:
         if self._outline is not None and self._region is not None and self._open is not None:
             move_outline(self._outline, self._open.grid, self._region, plane_of(self.viewer))
         self._contours.redraw()
+        self._preview.redraw()
         QTimer.singleShot(0, self._tools.plane_changed)  # after the layers know of the new plane
 
     def _on_lost(self, layer: Any) -> None:
         """A layer of ours was deleted by hand: images may go, the labels come back at once."""
         made = self.layers
-        if self._contours.lost(layer):
+        if self._contours.lost(layer) or self._preview.lost(layer):
             return
         if layer is self._outline:
             self._outline = None

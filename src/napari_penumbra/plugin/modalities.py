@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from napari_penumbra.plugin.brush import Limit
 from napari_penumbra.plugin.layers import value_range
+from napari_penumbra.widgets.canvas import Range
 
 
 class Modalities:
@@ -20,6 +22,7 @@ class Modalities:
     def __init__(self, on_front: Callable[[str], None]) -> None:
         self._on_front = on_front
         self._images: dict[str, Any] = {}
+        self._ranges: dict[str, tuple[float, float]] = {}
         self.wanted: str | None = None
 
     @property
@@ -41,6 +44,7 @@ class Modalities:
         for layer in self._images.values():
             layer.events.visible.disconnect(self._on_visible)
         self._images = {}
+        self._ranges = {}
 
     def show(self, name: str) -> None:
         """Bring a modality to the front: the others are hidden."""
@@ -75,7 +79,25 @@ class Modalities:
         if layer.rgb:
             return None  # napari shows colours as they are
         low, high = (float(v) for v in layer.contrast_limits)
-        return (*value_range(layer.data), low, high)
+        return (*self._range(self.front), low, high)
+
+    def intensities(self, name: str) -> tuple[float, float] | None:
+        """Lowest and highest intensity of a modality; None of a colour picture."""
+        layer = self._images.get(name)
+        return None if layer is None or layer.rgb else self._range(name)
+
+    def limit(self, wanted: Range | None) -> Limit | None:
+        """Turn a range of a modality into a limit for the brush; None without that modality."""
+        if wanted is None or self.intensities(wanted.modality) is None:
+            return None
+        image = self._images[wanted.modality].data
+        return Limit(image, wanted.low, wanted.high, wanted.paint, wanted.erase)
+
+    def _range(self, name: str) -> tuple[float, float]:
+        """Read it once: 30 million voxels take 30 ms."""
+        if name not in self._ranges:
+            self._ranges[name] = value_range(self._images[name].data)
+        return self._ranges[name]
 
     def set_contrast(self, low: float, high: float) -> None:
         """Set the window edges of the modality in front; an empty window is ignored."""

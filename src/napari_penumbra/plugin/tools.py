@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelScheme
+from napari_penumbra.plugin.brush import Brush, Limit
 from napari_penumbra.widgets.canvas import Tool
 
 MODES: dict[Tool, str] = {"paint": "paint", "erase": "erase", "fill": "fill", "pick": "pick", "pan": "pan_zoom"}
@@ -26,6 +27,7 @@ class Tools:
         self._on_class = on_class
         self._on_tool = on_tool
         self._layer: Any = None
+        self._brush: Brush | None = None
         self._allowed: tuple[int, ...] = ()
         self._value: int | None = None
         self._tool: Tool = "paint"
@@ -40,6 +42,7 @@ class Tools:
         if self._value not in self._allowed:
             self._value = scheme.values[0]
         layer.selected_label = self._value
+        self._brush = Brush(layer)
         self._size_brush()
         self.select_tool(self._tool)
         layer.events.selected_label.connect(self._on_selected_label)
@@ -51,6 +54,9 @@ class Tools:
             self._layer.events.selected_label.disconnect(self._on_selected_label)
             self._layer.events.mode.disconnect(self._on_mode)
             self._layer = None
+        if self._brush is not None:
+            self._brush.close()
+            self._brush = None
 
     def select_class(self, value: int) -> None:
         """Paint with a value of the scheme, 0 or 255; any other is ignored."""
@@ -74,14 +80,14 @@ class Tools:
         """Another plane is shown: napari counts the brush in its finest spacing, which may differ there."""
         self._size_brush()
 
+    def set_limit(self, limit: Limit | None) -> None:
+        """Paint only where this holds; everywhere if None. It ends with the case."""
+        if self._brush is not None:
+            self._brush.limit = limit
+
     def _size_brush(self) -> None:
-        layer = self._layer
-        if layer is None:
-            return
-        layer.n_edit_dimensions = 3 if self._three_d else 2
-        painted = range(layer.ndim) if self._three_d else layer._slice_input.order[-2:]
-        finest = min(abs(float(layer.scale[axis])) for axis in painted)
-        layer.brush_size = max(1, round(self._brush_mm / finest))
+        if self._brush is not None:
+            self._brush.set_size(self._brush_mm, self._three_d)
 
     def _on_selected_label(self, event: Any = None) -> None:
         """Follow napari's controls, but never to a value that the study's files could not hold."""

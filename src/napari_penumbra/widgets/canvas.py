@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -11,6 +13,7 @@ from psygnal import SignalInstance
 from napari_penumbra.domain.case import OpenCase
 from napari_penumbra.domain.labels import LabelArray
 from napari_penumbra.domain.regions import Box, Region
+from napari_penumbra.imaging.edits import View
 
 Tool = Literal["paint", "erase", "fill", "pick", "pan"]
 
@@ -18,6 +21,17 @@ TOOLS: tuple[Tool, ...] = ("paint", "erase", "fill", "pick", "pan")
 
 FIRST_COLOR, SECOND_COLOR = "#ffe14d", "#2f8cff"
 """Contours of two annotations that are compared: told apart by every common form of colour blindness."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Voxels of a modality from ``low`` to ``high``, both included; infinite where there is no limit."""
+
+    modality: str
+    low: float
+    high: float
+    paint: bool = True
+    erase: bool = False
 
 
 class Canvas(Protocol):
@@ -99,6 +113,24 @@ class Canvas(Protocol):
     def mark_saved(self) -> None:
         """The labels are on disk: not dirty any more, `seconds` starts from 0. `touched_slices` stays."""
 
+    def show_preview(self, box: Box, after: LabelArray, changed: npt.NDArray[np.bool_]) -> None:
+        """Outline what would change in a box: in the colour of the class it would become, white where it would go.
+
+        ``after`` and ``changed`` have the box's shape. Replaces the preview shown before; goes with the case.
+        """
+
+    def hide_preview(self) -> None:
+        """Take the preview out of the picture."""
+
+    def view(self) -> View:
+        """What is on the screen, and the voxel under the mouse; raises `UsageError` when no case is shown."""
+
+    def pick_point(self, on_point: Callable[[tuple[int, int, int]], None] | None) -> None:
+        """Give clicks on the picture to ``on_point`` as voxels (z, y, x), in place of strokes; None paints again.
+
+        The tool becomes ``pan`` meanwhile, and afterwards what it was before. Stops when the case goes.
+        """
+
     def show_prediction(self, visible: bool) -> None:
         """Show or hide the prediction's outline."""
 
@@ -128,6 +160,15 @@ class Canvas(Protocol):
 
     def set_brush(self, mm: float, three_d: bool) -> None:
         """Diameter of the brush in mm, and whether it paints a ball or a disc on the slice."""
+
+    def set_range(self, limit: Range | None) -> None:
+        """Let brush and fill write only to voxels in this range, from now on until another case is shown; None ends it.
+
+        A modality that the case does not have limits nothing.
+        """
+
+    def intensities(self, modality: str) -> tuple[float, float] | None:
+        """Lowest and highest intensity of a modality of the shown case; None of a colour picture or no modality."""
 
     def show_modality(self, name: str) -> None:
         """Bring a modality to the front."""
