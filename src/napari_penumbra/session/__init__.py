@@ -1,16 +1,16 @@
 """The one object that the window and the command line talk to. No Qt, no napari, no torch."""
 
+from napari_penumbra.session.ahead import Ahead
 from napari_penumbra.session.champion import RunInfo
 from napari_penumbra.session.comparing import Comparing
 from napari_penumbra.session.preflight import Preflight
 from napari_penumbra.session.recommend import Recommendation
-from napari_penumbra.session.runs import Runs
 from napari_penumbra.session.second_reader import SecondReader
 from napari_penumbra.session.taking_back import TakingBack
 from napari_penumbra.session.trust import Trust
 
 
-class Session(SecondReader, TakingBack, Comparing, Runs, Trust):
+class Session(SecondReader, TakingBack, Comparing, Ahead, Trust):
     """A study opened by a reader: its cases, its runs and its review.
 
     Signals

@@ -153,7 +153,12 @@ class Runs(Following):
         return self._start(spec, method)
 
     def predict(
-        self, cases: Sequence[str] | None = None, run: str | None = None, first: str | None = None, threads: int = 0
+        self,
+        cases: Sequence[str] | None = None,
+        run: str | None = None,
+        first: str | None = None,
+        threads: int = 0,
+        title: str = "predict",
     ) -> str:
         """Start a prediction in its own process.
 
@@ -165,6 +170,8 @@ class Runs(Following):
             Training whose last checkpoint predicts; None takes the champion.
         first
             The case on screen: it comes first.
+        title
+            Word in the run's id.
 
         Returns
         -------
@@ -193,7 +200,7 @@ class Runs(Following):
             checkpoint=checkpoint.relative_to(study.root).as_posix(),
             threads=threads,
         )
-        return self._start(spec, "predict")
+        return self._start(spec, title)
 
     def _to_predict(self, cases: Sequence[str] | None, first: str | None) -> tuple[SpecCase, ...]:
         study = self.opened()
