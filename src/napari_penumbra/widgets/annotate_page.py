@@ -18,7 +18,9 @@ from napari_penumbra.widgets.canvas import Canvas
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.class_list import ClassList
 from napari_penumbra.widgets.colors import mute
+from napari_penumbra.widgets.edit_tools import EditTools
 from napari_penumbra.widgets.empty_state import EmptyState
+from napari_penumbra.widgets.method_form import fold
 from napari_penumbra.widgets.modality_strip import ModalityStrip
 from napari_penumbra.widgets.tool_box import ToolBox
 from napari_penumbra.widgets.volumes import VolumeCounter
@@ -56,6 +58,7 @@ class AnnotatePage(QWidget):
 
     def disconnect_all(self) -> None:
         """Stop listening to the canvas."""
+        self.edits.disconnect_all()
         self.canvas.stroke.disconnect(self._on_stroke)
         self.canvas.class_changed.disconnect(self.classes.pick)
         self.canvas.tool_changed.disconnect(self.tools.show_tool)
@@ -73,6 +76,9 @@ class AnnotatePage(QWidget):
         self.classes = ClassList()
         self.tools = ToolBox()
         self.strip = ModalityStrip()
+        self.edits = EditTools(self.session, self.canvas, self.cases, self.classes, self)
+        self.edits_fold = fold("Tools", self.edits, "edit_tools_fold")
+        self.edits.opened.connect(self._show_edits)
         self.partial = ActionButton(
             "Save as partial",
             "Closes the case; slices that nobody touched stay unknown and teach nothing wrong.",
@@ -91,6 +97,7 @@ class AnnotatePage(QWidget):
         self.classes.picked.connect(self._pick_class)
         self.tools.tool_picked.connect(self.canvas.select_tool)
         self.tools.brush_changed.connect(self.canvas.set_brush)
+        self.tools.range.changed.connect(self.canvas.set_range)
         self.tools.undo_pressed.connect(self.canvas.undo)
         self.tools.redo_pressed.connect(self.canvas.redo)
         self.strip.picked.connect(self.canvas.show_modality)
@@ -106,10 +113,10 @@ class AnnotatePage(QWidget):
         inner = QWidget()
         body = QVBoxLayout(inner)
         body.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.head, self.note, self.classes, self.tools, self.strip):
+        for widget in (self.head, self.note, self.classes, self.tools, self.edits_fold, self.strip):
             body.addWidget(widget)
         body.addStretch(1)
-        scroll = scrolled(inner)
+        scroll = self._scroll = scrolled(inner)
         filled = QWidget()
         layout = QVBoxLayout(filled)
         layout.setContentsMargins(6, 6, 6, 6)
@@ -144,6 +151,7 @@ class AnnotatePage(QWidget):
         if value is not None:
             self.canvas.select_class(value)
         self.tools.send_brush()
+        self.tools.range.set_case(list(case.images), self.canvas.modality, self.canvas.intensities)
 
     def showEvent(self, event: Any) -> None:
         """Catch up: a hidden page reads nothing."""
@@ -183,7 +191,13 @@ class AnnotatePage(QWidget):
         self.reopen.setVisible(closed)
         self.reopen.allow(why_not)
         self.tools.allow(why_not)
+        self.edits.refresh()
         self.tools.allow_history(why_not, self.canvas.can_undo(), self.canvas.can_redo())
+
+    def _show_edits(self) -> None:
+        """Unfold the computing tools, with the opened one and its buttons in sight."""
+        self.edits_fold.expand(animate=False)
+        QTimer.singleShot(0, lambda: self._scroll.ensureWidgetVisible(self.edits))
 
     def _say_empty(self) -> None:
         if self.session.study is None:

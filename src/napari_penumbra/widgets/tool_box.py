@@ -8,6 +8,7 @@ from superqt import QLabeledDoubleSlider
 
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.canvas import TOOLS
+from napari_penumbra.widgets.range_box import RangeBox
 
 WORDS = {
     "paint": ("Paint", "Paints the picked class with the brush."),
@@ -61,10 +62,12 @@ class ToolBox(QWidget):
         history.addWidget(self.undo, 1)
         history.addWidget(self.redo, 1)
         self.options = self._build_options()
+        self.range = RangeBox()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(grid)
         layout.addWidget(self.options)
+        layout.addWidget(self.range)
         layout.addLayout(history)
         self.undo.clicked.connect(self.undo_pressed)
         self.redo.clicked.connect(self.redo_pressed)
