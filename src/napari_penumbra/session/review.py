@@ -93,7 +93,13 @@ class Review(Cases):
         return ""
 
     def decide(self, name: str, region: Region, verdict: Verdict, prediction_id: int | None = None) -> Decision:
-        """Record a verdict on a region of the newest prediction.
+        """Record a verdict on a region of the newest prediction; see `decide_all`."""
+        return self.decide_all(name, [(region, verdict)], prediction_id)[0]
+
+    def decide_all(
+        self, name: str, verdicts: Sequence[tuple[Region, Verdict]], prediction_id: int | None = None
+    ) -> list[Decision]:
+        """Record verdicts on regions of the newest prediction: all of them, or none.
 
         Parameters
         ----------
@@ -105,9 +111,10 @@ class Review(Cases):
         if prediction is None:
             raise UsageError(f"{name} has no prediction to review.", "Train, or predict it, first.")
         _refuse_older(name, prediction, prediction_id)
-        decision = study.decide(name, prediction.id, region.box, verdict, int(region.mask.sum()), self.reader)
+        entries = [(region.box, verdict, region.voxels) for region, verdict in verdicts]
+        made = study.decide_all(name, prediction.id, entries, self.reader)
         self._changed(name)
-        return decision
+        return made
 
     def undo_decision(self, name: str) -> Decision | None:
         """Take the last verdict of a case back; None when there is none left."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from napari_penumbra.domain.case import Role
 from napari_penumbra.domain.errors import PenumbraError
@@ -25,8 +26,8 @@ from napari_penumbra.evaluation.track_record import FEWEST_CASES, TrackRecord
 from napari_penumbra.imaging.atomic import disk_error, write_text
 from napari_penumbra.study.core import Core
 from napari_penumbra.study.predictions import read_confidence
-from napari_penumbra.study.revisions import is_closed, live_of, read_label_file
-from napari_penumbra.study.schema import CaseTable, PredictionTable
+from napari_penumbra.study.revisions import is_closed, read_label_file
+from napari_penumbra.study.schema import AnnotationTable, CaseTable, PredictionTable
 
 VERSION = 1
 Key = tuple[int, int, str]
@@ -95,21 +96,25 @@ def pairs(core: Core) -> list[Pair]:
     Of a closed case that was reviewed, the prediction that the reader started from: a later one may come from a model
     that has learnt from that label. Of a frozen case, every prediction.
     """
-    found: list[tuple[int, Pair]] = []
+    found: list[Pair] = []
     with core.db.read() as session:
-        for case in session.scalars(select(CaseTable)):
-            live = live_of(session, case.id)
-            if live is None or not is_closed(live):
-                continue
+        cases = {case.id: case for case in session.scalars(select(CaseTable))}
+        live = {number: row for number, row in _newest(session).items() if is_closed(row)}
+        for row in session.scalars(select(PredictionTable).order_by(PredictionTable.id.desc())):
+            label, case = live.get(row.case_id), cases[row.case_id]
             held_out = case.role == Role.VALIDATION.value
-            query = select(PredictionTable).where(PredictionTable.case_id == case.id)
-            if not held_out:
-                query = query.where(PredictionTable.id == live.prediction_id)
-            for row in session.scalars(query):
-                key = (live.id, row.id, row.stamp)
-                files = (live.path, row.labels, row.confidence)
-                found.append((row.id, Pair(case.name, row.run, key, *files, Grid.from_json(case.grid), held_out)))
-    return [pair for _, pair in sorted(found, key=lambda entry: -entry[0])]
+            if label is None or not (held_out or row.id == label.prediction_id):
+                continue
+            key = (label.id, row.id, row.stamp)
+            files = (label.path, row.labels, row.confidence)
+            found.append(Pair(case.name, row.run, key, *files, Grid.from_json(case.grid), held_out))
+    return found
+
+
+def _newest(session: Session) -> dict[int, AnnotationTable]:
+    """Newest revision not taken back, by case, in one query: a study may have thousands of cases."""
+    rows = select(AnnotationTable).where(AnnotationTable.withdrawn.is_(None)).order_by(AnnotationTable.revision)
+    return {row.case_id: row for row in session.scalars(rows)}  # the last of a case wins
 
 
 def count(core: Core, pair: Pair) -> Tally:
@@ -246,7 +251,12 @@ class Calibrations:
             The file cannot be written.
         """
         chosen, own = choose(found, champion, models)
-        counted = self._counted()
+        before = self.calibration(champion)
+        counted = _counts([before] if before is not None else [])
+        if any((pair.case, pair.key) not in counted for pair in chosen):
+            # A new champion starts with what was counted for the ones before.
+            others = (_read(path) for path in sorted(self._core.layout.calibrations.glob("*.json")))
+            counted |= _counts([other for other in others if other is not None])
         tallies: dict[str, Tally] = {}
         keys: dict[str, Key] = {}
         for pair in sorted(chosen, key=lambda pair: pair.case):
@@ -258,20 +268,14 @@ class Calibrations:
             if tally is not None and tally.n:
                 tallies[pair.case], keys[pair.case] = tally, pair.key
         made = Calibration(champion, method, own, keys, TrackRecord(tallies))
-        before = self.calibration(champion)
         same = before is not None and (before.keys, before.own) == (made.keys, made.own)
         if not same and self._core.db.write_allowed:
             _write(self._core.layout.calibration(champion), made)
         return made
 
-    def _counted(self) -> dict[tuple[str, Key], Tally]:
-        """Counts of all champions' files: a new champion starts with what was counted for the one before."""
-        known: dict[tuple[str, Key], Tally] = {}
-        for path in sorted(self._core.layout.calibrations.glob("*.json")):
-            kept = _read(path)
-            if kept is not None:
-                known.update({(name, kept.keys[name]): tally for name, tally in kept.record.cases.items()})
-        return known
+
+def _counts(kept: Sequence[Calibration]) -> dict[tuple[str, Key], Tally]:
+    return {(name, made.keys[name]): tally for made in kept for name, tally in made.record.cases.items()}
 
 
 def _write(path: Path, calibration: Calibration) -> None:

@@ -36,6 +36,7 @@ def _bind_classes(dock: Dock) -> None:
 
 def _bind_tools(dock: Dock) -> None:
     canvas, tools, shown = dock.canvas, dock.annotate_page.tools, dock.annotate_page
+    review_undo = dock.review_page.buttons["undo_decision"]
     for page in (dock.annotate_page, dock.review_page):
         mine = page is shown
         for tool in TOOLS:
@@ -45,8 +46,9 @@ def _bind_tools(dock: Dock) -> None:
         bind(page, "[", partial(tools.resize_brush, -1), name="brush_smaller", text="Smaller brush", repeat=True)
         bind(page, "]", partial(tools.resize_brush, 1), name="brush_larger", text="Larger brush", repeat=True)
         bind(page, "Shift+B", tools.flip_shape, name="brush_shape", text="Brush: disc or ball")
-        undo = (tools.undo,) if mine else ()
-        bind(page, "Ctrl+Z", canvas.undo, shown_on=undo, name="undo", text="Undo the last stroke")
+        # On the Review page what came last may be a verdict.
+        undo, press = (tools.undo, canvas.undo) if mine else (review_undo, review_undo.click)
+        bind(page, "Ctrl+Z", press, shown_on=(undo,), name="undo", text="Undo the last stroke or verdict")
         bind(page, "Tab", canvas.flip_modality, name="flip_modality", text="Next modality")
         back = partial(canvas.flip_modality, -1)
         bind(page, "Shift+Tab", back, name="flip_modality_back", text="Modality before")

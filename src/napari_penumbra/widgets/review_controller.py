@@ -1,34 +1,35 @@
-"""Review of one case: regions, verdicts, the voxels they change, and the way back."""
+"""Review of one case: verdicts, the voxels they change, and the way back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 from qtpy.QtCore import QObject, Signal
 
 from napari_penumbra.domain.case import OpenCase, Verdict
-from napari_penumbra.domain.errors import PenumbraError
-from napari_penumbra.domain.labels import LabelArray
+from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
 from napari_penumbra.domain.regions import Box, Region
 from napari_penumbra.session import Session
 from napari_penumbra.widgets.canvas import Canvas
 from napari_penumbra.widgets.case_controller import CaseController
-from napari_penumbra.widgets.review_voxels import Patch, drawn_by_hand, overlap, values_of
-from napari_penumbra.widgets.volumes import EditDice
-from napari_penumbra.widgets.worker_thread import Task
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """Voxels that a verdict changed: what was there, and what it put there."""
-
-    box: Box
-    before: Patch
-    after: Patch
+from napari_penumbra.widgets.review_progress import Progress
+from napari_penumbra.widgets.review_regions import ReviewRegions
+from napari_penumbra.widgets.review_voxels import (
+    Change,
+    Mask,
+    Patch,
+    Since,
+    cut,
+    drawn_by_hand,
+    is_undone,
+    merged,
+    overlap,
+    touch,
+    values_of,
+)
 
 
 @dataclass(slots=True)
@@ -37,56 +38,44 @@ class _Step:
 
     before: list[Region] = field(default_factory=list)
     """Regions that were decided, each with the verdict it had before."""
-    changes: list[_Change] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    painted: tuple[Patch, Mask] | None = None
+    """Of a region that painting has made a fixed one: its labels before, and which of them were drawn by hand."""
+    strokes: Since | None = None
+    """What was there before the strokes between the decision before and this one."""
 
 
-class ReviewController(QObject):
+class ReviewController(ReviewRegions):
     """Decides about the regions of the shown case.
 
     Rules
     -----
     - Whatever the reader has drawn wins: "accept" takes the prediction only where nobody has drawn, and a region
       with such voxels is recorded as *fixed*.
-    - Undo takes back the last decision and those of its voxels that have not been painted over since.
+    - `undo` takes back what came last: a verdict with the voxels that it changed, or a stroke, and with it the verdict
+      *fixed* that it brought.
+    - Voxels that come back by another way (undo on the Annotate page) take the verdict about them along.
 
     Signals
     -------
-    regions_changed
-        Another list of regions.
-    region_changed : (int)
-        A region has another verdict.
-    current_changed
-        Another region is looked at, or none.
     decided
         A step was recorded or taken back: what can be done has changed.
     edited
-        The Dice to the prediction may have changed.
+        The labels have changed.
     """
 
-    regions_changed = Signal()
-    region_changed = Signal(int)
-    current_changed = Signal()
     decided = Signal()
     edited = Signal()
 
     def __init__(self, session: Session, canvas: Canvas, cases: CaseController, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.canvas = canvas
-        self.cases = cases
-        self.messages = cases.messages
-        self.regions: list[Region] = []
-        self.current: int | None = None
-        self.threshold = 0.5
-        self.loading = False
-        self.dice: EditDice | None = None
-        self._case: OpenCase | None = None
+        super().__init__(session, canvas, cases, parent)
+        self.progress: Progress | None = None
         self._shadow: LabelArray | None = None
-        self._hand: npt.NDArray[np.bool_] | None = None
+        self._hand: Mask | None = None
+        self._since: Since | None = None
         self._ids: dict[Box, int] = {}
         self._undo: list[_Step] = []
         self._writing = False
-        self._task: Task | None = None
         cases.opened.connect(self._on_opened)
         cases.cleared.connect(self._on_cleared)
         canvas.stroke.connect(self._on_stroke)
@@ -96,113 +85,20 @@ class ReviewController(QObject):
         self.canvas.stroke.disconnect(self._on_stroke)
         self._drop_task()
 
-    # ---------------------------------------------------------------- regions
-
-    @property
-    def case(self) -> OpenCase | None:
-        """The shown case, if it has a prediction."""
-        return self._case
-
-    @property
-    def undecided(self) -> list[int]:
-        """Regions without a verdict, in their order."""
-        return [n for n, region in enumerate(self.regions) if region.verdict is None]
-
-    def outdated(self) -> bool:
-        """Whether the shown case has a newer prediction than the one that is shown."""
-        study, case = self.session.study, self.cases.shown
-        if study is None or case is None or case.name != self.canvas.case:
-            return False
-        newest = study.prediction(case.name)
-        return newest is not None and (case.prediction is None or case.prediction.id != newest.id)
-
-    def why_not(self) -> str:
-        """Say why nothing can be decided now; empty when it can."""
-        reason = self.cases.why_not_edit()
-        if not reason and self._case is None:
-            reason = "The shown case has no prediction."
-        if not reason and self.outdated():
-            reason = "A newer prediction has come: load it first."
-        return reason
-
-    def set_threshold(self, threshold: float) -> None:
-        """Look for regions less sure than this (0 to 1)."""
-        if threshold != self.threshold:
-            self.threshold = threshold
-            self.fetch()
-
-    def fetch(self) -> None:
-        """Find the regions in another thread: large cases take seconds."""
-        self._drop_task()
-        if self._case is None:
-            return
-        name, threshold = self._case.name, self.threshold
-        task = Task(lambda: self.session.regions(name, threshold), "looking for weak regions")
-        task.done.connect(self._on_regions)
-        task.failed.connect(self._on_failed)
-        self.loading = True
-        self._task = task.start()
-        self.regions_changed.emit()
-
-    def _on_regions(self, regions: list[Region]) -> None:
-        self._task = None
-        self.loading = False
-        looked_at = None if self.current is None else self.regions[self.current].box
-        self.regions = list(regions)
-        boxes = [region.box for region in self.regions]
-        self.current = boxes.index(looked_at) if looked_at in boxes else None
-        self.regions_changed.emit()
-        self.current_changed.emit()
-
-    def _on_failed(self, error: PenumbraError) -> None:
-        self._task = None
-        self.loading = False
-        self.messages.show_error(error)
-        self.regions_changed.emit()
-
-    def _drop_task(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-        self.loading = False
-
     def _on_opened(self, case: OpenCase) -> None:
         self._on_cleared()
         if case.predicted is not None:
             self._case = case
             self._shadow = np.array(self.canvas.labels(), dtype=np.uint8)
             self._hand = drawn_by_hand(self._shadow, case.predicted, case.state)
-            self.dice = EditDice(case.predicted, self._shadow)
-            self.fetch()
-        self.regions_changed.emit()
+            self.progress = Progress(case.predicted, self._shadow)
+            self._ids = {d.box: d.id for d in self.session.opened().decisions(case.name)}
+        self.fetch()
 
     def _on_cleared(self) -> None:
-        self._drop_task()
-        self._case = self._shadow = self._hand = self.dice = self.current = None
-        self.regions, self._undo, self._ids = [], [], {}
-        self.regions_changed.emit()
-        self.current_changed.emit()
-
-    # ---------------------------------------------------------------- walk
-
-    def go(self, n: int) -> None:
-        """Look at a region."""
-        if 0 <= n < len(self.regions):
-            self.current = n
-            self.canvas.go_to(self.regions[n])
-            self.current_changed.emit()
-
-    def go_next(self, step: int = 1) -> None:
-        """Look at the next (or previous) region that has no verdict; at any region when all have one."""
-        candidates = self.undecided or list(range(len(self.regions)))
-        if not candidates:
-            return
-        at = self.current if self.current is not None else (-1 if step > 0 else len(self.regions))
-        ahead = [n for n in candidates if (n > at if step > 0 else n < at)]
-        if ahead:
-            self.go(ahead[0] if step > 0 else ahead[-1])
-        else:
-            self.go(candidates[0] if step > 0 else candidates[-1])
+        self._shadow = self._hand = self.progress = self._since = None
+        self._undo, self._ids = [], {}
+        self._clear_regions()
 
     # ---------------------------------------------------------------- decide
 
@@ -212,157 +108,240 @@ class ReviewController(QObject):
             return False
         with self.messages.guard("recording the decision"):
             with self._step() as step:
-                self._decide(self.current, verdict, step)
+                self._decide([self.current], verdict, step)
             if self.undecided:
                 self.go_next()
             return True
         return False
 
-    def accept_rest(self) -> int:
-        """Accept every region without a verdict, as one step of undo; returns how many."""
-        rest = self.undecided
+    def accept_rest(self, sure: float = 0.0) -> int:
+        """Accept every region without a verdict that is at least so sure, as one step of undo; returns how many."""
+        rest = self.rest(sure)
         if not rest or self.why_not():
             return 0
         with self.messages.guard("accepting the rest"):
             with self._step() as step:
-                for n in rest:
-                    self._decide(n, Verdict.ACCEPT, step)
+                self._decide(rest, Verdict.ACCEPT, step)
             return len(rest)
         return 0
 
     @contextmanager
-    def _step(self) -> Iterator[_Step]:
-        """Collect what one press of Undo takes back; kept even when only a part of it succeeded."""
-        step = _Step()
+    def _step(self, painted: tuple[Patch, Mask] | None = None) -> Iterator[_Step]:
+        """Collect what one press of Undo takes back, and let the regions that are still to come be sorted anew."""
+        step = _Step(painted=painted)
         try:
             yield step
         finally:
             if step.before:
                 self._undo.append(step)
+                if painted is None:  # else the strokes go on
+                    step.strokes, self._since = self._since, None
+                self._reorder()
                 self.decided.emit()
 
-    def _decide(self, n: int, verdict: Verdict, step: _Step) -> None:
+    def _decide(self, which: Sequence[int], verdict: Verdict, step: _Step) -> None:
         """Record first, then change voxels: without the record there would be nothing to undo."""
-        case, region = self._case, self.regions[n]
+        case = self._case
         if case is None or case.predicted is None or self._hand is None:
             return
-        hand = region.mask & self._hand[region.slices]
-        accepted = verdict is Verdict.ACCEPT
-        if accepted and hand.any():
-            verdict = Verdict.FIXED
-        self._record(region, verdict)
-        step.before.append(region)
-        self.regions[n] = replace(region, verdict=verdict)
-        before = np.array(self.canvas.labels()[region.slices], dtype=np.uint8)
-        after = values_of(before, region, Verdict.ACCEPT if accepted else verdict, case.predicted[region.slices])
-        if accepted:
-            after = np.where(hand, before, after).astype(np.uint8)
-        if not np.array_equal(before, after):
-            self._write(region.box, after)
-            step.changes.append(_Change(region.box, before, after))
-        self.region_changed.emit(n)
+        old = [self.regions[n] for n in which]
+        verdicts = [self._verdict(region, verdict) for region in old]
+        self._record(list(zip(old, verdicts, strict=True)))
+        labels, changes = self.canvas.labels(), []
+        for n, region, given in zip(which, old, verdicts, strict=True):
+            step.before.append(region)
+            self.regions[n] = replace(region, verdict=given)
+            before = np.array(cut(labels, region.box), dtype=np.uint8)
+            put = Verdict.ACCEPT if verdict is Verdict.ACCEPT else given
+            after = values_of(before, region, put, cut(case.predicted, region.box))
+            if verdict is Verdict.ACCEPT:
+                after = np.where(region.mask & cut(self._hand, region.box), before, after).astype(np.uint8)
+            if not np.array_equal(before, after):
+                changes.append(Change(region.box, before, after))
+        if changes:
+            self._write([(change.box, change.where, change.after) for change in changes])
+        step.changes += changes
+        for n in which:
+            self.region_changed.emit(n)
 
-    def _record(self, region: Region, verdict: Verdict) -> None:
-        """Write a verdict into the study and remember which row stands for the region."""
-        name = "" if self._case is None else self._case.name
-        self._ids[region.box] = self.session.decide(name, region, verdict).id
+    def _verdict(self, region: Region, verdict: Verdict) -> Verdict:
+        """What is recorded: a region that is accepted with voxels of the reader's own is a fixed one."""
+        if verdict is not Verdict.ACCEPT or self._hand is None:
+            return verdict
+        return Verdict.FIXED if (region.mask & cut(self._hand, region.box)).any() else verdict
+
+    def _record(self, verdicts: Sequence[tuple[Region, Verdict]]) -> None:
+        """Write verdicts into the study and remember which row stands for which region."""
+        case = self._case
+        if case is None or case.prediction is None:
+            return
+        made = self.session.decide_all(case.name, verdicts, case.prediction.id)
+        self._ids.update({decision.box: decision.id for decision in made})
+
+    # ---------------------------------------------------------------- the way back
+
+    def why_not_undo(self) -> str:
+        """Say why there is nothing to take back; empty when there is."""
+        reason = self.cases.why_not_edit()
+        if not reason and not (self._undo or self._since is not None or self._ids):
+            reason = "There is nothing to take back."
+        return reason
 
     def undo(self) -> bool:
-        """Take the last step back; one from before the case was opened takes back one decision."""
-        if self._case is None or self.cases.why_not_edit():
+        """Take back what came last: a stroke, or a verdict and its voxels; also one of an earlier opening."""
+        if self._case is None or self.why_not_undo():
             return False
-        with self.messages.guard("undoing the decision"):
-            if self._undo:
-                self._take_back(self._undo.pop())
-                done = True
+        with self.messages.guard("undoing"):
+            if self._since is not None:
+                if not self.canvas.can_undo():
+                    self._since = None  # the canvas has forgotten the strokes
+                self.canvas.undo()
+            elif self._undo:
+                self._undo_step(self._undo[-1])
             else:
-                done = self._undo_older()
+                self._undo_older()
             self.decided.emit()
-            return done
+            return True
         return False
 
+    def _undo_step(self, step: _Step) -> None:
+        self._take_back(step)
+        self._undo.remove(step)
+        if step.changes:
+            # The canvas' own step is taken back with it, or one more press would bring the verdict's voxels again.
+            self._writing = True
+            try:
+                self.canvas.undo()
+            finally:
+                self._writing = False
+            self._restore(step.changes)
+        if step.painted is None:
+            self._since = step.strokes
+
     def _take_back(self, step: _Step) -> None:
-        """Undo the rows of a step's regions, record again what stood before them, and put the voxels back."""
+        """Undo the rows of a step's regions, and record again what stood before them; voxels stay."""
         case = self._case
         if case is None:
             return
-        study = self.session.writable()
-        for region in reversed(step.before):
-            if region.verdict is not None:
-                self._record(region, region.verdict)  # the study undoes what stood on the same box
-            else:
-                study.undo_decision(self._ids.pop(region.box))
-            at = self._place(region.box)
-            if at is not None:
-                self.regions[at] = replace(self.regions[at], verdict=region.verdict)
-                self.region_changed.emit(at)
+        again = [(region, region.verdict) for region in step.before if region.verdict is not None]
+        gone = [region.box for region in step.before if region.verdict is None]
+        if again:
+            self._record(again)  # the study undoes what stood on the same box
+        if gone:
+            self.session.writable().undo_decisions([self._ids[box] for box in gone])
+            for box in gone:
+                del self._ids[box]
+        for region in step.before:
+            self._set_verdict(region.box, region.verdict)
         self.session.case_changed.emit(case.name)
-        for change in reversed(step.changes):
-            self._restore(change)
-        if len(step.before) == 1:
-            at = self._place(step.before[0].box)
-            if at is not None:
-                self.go(at)
+        self._reorder()
+        at = self._place(step.before[0].box) if len(step.before) == 1 else None
+        if at is not None:
+            self.go(at)
 
-    def _place(self, box: Box) -> int | None:
-        """Return where a region is in the list; None when the threshold has made others of it."""
-        return next((n for n, region in enumerate(self.regions) if region.box == box), None)
-
-    def _undo_older(self) -> bool:
+    def _undo_older(self) -> None:
         """Undo a decision of an earlier opening: the voxels before it are not known, the prediction's are."""
         case = self._case
-        if case is None or case.predicted is None:
-            return False
-        decision = self.session.undo_decision(case.name)
-        if decision is None:
-            return False
-        region = next((r for r in self.regions if r.box == decision.box), None)
-        if region is not None and decision.verdict in (Verdict.REJECT, Verdict.UNKNOWN):
-            put = 0 if decision.verdict is Verdict.REJECT else 255
-            before = np.array(self.canvas.labels()[region.slices], dtype=np.uint8)
-            undone = region.mask & (before == put)
-            self._write(region.box, np.where(undone, case.predicted[region.slices], before).astype(np.uint8))
+        decision = self.session.undo_decision(case.name) if case is not None else None
+        if case is None or case.predicted is None or decision is None:
+            return
+        self._ids.pop(decision.box, None)
+        at = self._place(decision.box)
+        if at is None:
+            self.messages.show_notice(
+                "The verdict was taken back. Its voxels stay as they are: its region is not in the list at this "
+                "threshold."
+            )
+        elif decision.verdict in (Verdict.REJECT, Verdict.UNKNOWN):
+            region = self.regions[at]
+            put = BACKGROUND if decision.verdict is Verdict.REJECT else UNKNOWN
+            where = region.mask & (cut(self.canvas.labels(), region.box) == put)
+            if where.any():
+                self._write([(region.box, where, np.asarray(cut(case.predicted, region.box)))])
         self.fetch()
-        return True
 
-    def _restore(self, change: _Change) -> None:
-        """Put back what a verdict changed, but for voxels that have been painted over since."""
-        (z0, y0, x0), (z1, y1, x1) = change.box
-        now = np.array(self.canvas.labels()[z0:z1, y0:y1, x0:x1], dtype=np.uint8)
-        untouched = (now == change.after) & (change.before != change.after)
-        self._write(change.box, np.where(untouched, change.before, now).astype(np.uint8))
+    def _restore(self, changes: Sequence[Change]) -> None:
+        """Put back what a verdict changed, as far as it is still there."""
+        labels = self.canvas.labels()
+        parts = [(c.box, c.where & (cut(labels, c.box) == c.after), c.before) for c in changes]
+        if any(where.any() for _, where, _ in parts):
+            self._write(parts)
 
-    def _write(self, box: Box, values: Patch) -> None:
+    def _write(self, parts: Sequence[tuple[Box, Mask, Patch]]) -> None:
+        """Write voxels in one piece, so that they are one step of the canvas' own undo."""
         self._writing = True
         try:
-            self.canvas.set_labels(box, values)
+            self.canvas.set_labels(*merged(self.canvas.labels(), parts))
         finally:
             self._writing = False
 
     # ---------------------------------------------------------------- painting
 
     def _on_stroke(self, box: Box, after: Patch) -> None:
-        if self._shadow is None or self._case is None or self.canvas.case != self._case.name:
+        shadow, hand = self._shadow, self._hand
+        if shadow is None or hand is None or self._case is None or self.canvas.case != self._case.name:
             return
-        (z0, y0, x0), (z1, y1, x1) = box
-        place = (slice(z0, z1), slice(y0, y1), slice(x0, x1))
-        changed = self._shadow[place] != after
-        self._shadow[place] = after
+        changed = np.asarray(cut(shadow, box) != after)
         if not changed.any():
             return
-        if self.dice is not None:
-            self.dice.update(self._shadow, box)
+        hit, earlier = [], self._since
+        if not self._writing:
+            hit = [] if self.why_not() else self._hit(box, changed)
+            self._since = Since.of(box, shadow, earlier)
+        cut(shadow, box)[...] = after
+        if self.progress is not None:
+            self.progress.update(shadow, box)
         self.edited.emit()
-        if self._writing or self._hand is None:
+        if self._writing:
             return
-        self._hand[place] |= changed
-        if not self.why_not():
-            self._mark_fixed(box, changed)
+        followed = self._follow_undo(box, shadow, hand)
+        if followed is None:
+            cut(hand, box)[...] |= changed
+            for region, painted in hit:
+                self._mark_fixed(region, painted)
+        elif followed.changes:
+            self._since = earlier  # it was no stroke, but a verdict's voxels that came back
+        if self._since is not None and self._since.is_undone(shadow):
+            self._since = None
+            self.decided.emit()
 
-    def _mark_fixed(self, box: Box, changed: npt.NDArray[np.bool_]) -> None:
-        """Record that the reader has painted in a region: in its voxels, or in the box of the one looked at."""
+    def _hit(self, box: Box, changed: Mask) -> list[tuple[Region, tuple[Patch, Mask]]]:
+        """Find the regions that a stroke touches (of the one looked at, the whole box), and keep what they were."""
+        found: list[tuple[Region, tuple[Patch, Mask]]] = []
+        if self._shadow is None or self._hand is None:
+            return found
         for n, region in enumerate(self.regions):
-            hit = overlap(box, changed, region, whole_box=n == self.current)
-            if hit and region.verdict is not Verdict.FIXED:
-                with self.messages.guard("recording the decision"), self._step() as step:
-                    self._decide(n, Verdict.FIXED, step)
+            if overlap(box, changed, region, whole_box=n == self.current):
+                kept = (np.array(cut(self._shadow, region.box)), np.array(cut(self._hand, region.box)))
+                found.append((region, kept))
+        return found
+
+    def _mark_fixed(self, region: Region, painted: tuple[Patch, Mask]) -> None:
+        at = self._place(region.box)
+        if at is not None and self.regions[at].verdict is not Verdict.FIXED:
+            with self.messages.guard("recording the decision"), self._step(painted) as step:
+                self._decide([at], Verdict.FIXED, step)
+
+    def _follow_undo(self, box: Box, shadow: LabelArray, hand: Mask) -> _Step | None:
+        """Take a verdict back whose voxels were brought back by the canvas' own undo, or whose paint was.
+
+        Returns
+        -------
+        _Step or None
+            What was taken back, None when the stroke was one.
+        """
+        for step in reversed(self._undo):
+            region = step.before[0]
+            if step.painted is not None and touch(region.box, box):
+                before, drawn = step.painted
+                if not np.array_equal(cut(shadow, region.box), before):
+                    continue
+                cut(hand, region.box)[...] = drawn
+            elif not any(touch(c.box, box) for c in step.changes) or not is_undone(shadow, step.changes):
+                continue
+            with self.messages.guard("undoing the decision"):
+                self._take_back(step)
+                self._undo.remove(step)
+                self.decided.emit()
+                return step
+        return None

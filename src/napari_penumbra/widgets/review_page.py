@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,20 @@ from superqt import QElidingLabel, QLabeledDoubleSlider
 
 from napari_penumbra.domain.case import CaseState, OpenCase, Verdict
 from napari_penumbra.session import Session
-from napari_penumbra.session.words import share
 from napari_penumbra.widgets.annotate_page import scrolled
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.canvas import Canvas
 from napari_penumbra.widgets.case_controller import CaseController
+from napari_penumbra.widgets.case_folds import CaseFolds
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.empty_state import EmptyState
+from napari_penumbra.widgets.method_form import fold
 from napari_penumbra.widgets.region_list import RegionList
+from napari_penumbra.widgets.rest_box import RestBox
 from napari_penumbra.widgets.review_controller import ReviewController
+from napari_penumbra.widgets.review_words import ReviewWords
+from napari_penumbra.widgets.trust_keeper import TrustKeeper
+from napari_penumbra.widgets.trust_view import TrustView
 
 _BUTTONS = {
     "next_region": ("Next", "Goes to the next region without a verdict.", "N"),
@@ -27,10 +34,10 @@ _BUTTONS = {
     "accept_region": ("Accept", "The region is right as predicted; what you painted in it stays.", "A"),
     "reject_region": ("Reject", "The region becomes background.", "X"),
     "unknown_region": ("Unknown", "You cannot decide: the region teaches nothing wrong.", "U"),
-    "accept_rest": ("Accept rest", "Accepts every region that has no verdict yet.", "Shift+A"),
-    "undo_decision": ("Undo", "Takes the last verdict back, and the voxels it changed.", "Ctrl+Shift+Z"),
+    "undo_decision": ("Undo", "Takes back what came last: a verdict and the voxels it changed, or a stroke.", ""),
     "accept_case": ("Accept case", "Takes the labels as they now stand into the labelled pool.", "Ctrl+Return"),
     "next_review": ("Next to review", "Saves, then opens the next predicted case.", ""),
+    "show_more": ("Show more", "Lists more places, small ones, too.", ""),
     "reload_case": ("Load the newer prediction", "Saves, then shows this case with its newest prediction.", ""),
 }
 
@@ -62,6 +69,7 @@ class ReviewPage(QWidget):
         self.canvas = canvas
         self.cases = cases
         self.review = review
+        self.trust = TrustKeeper(session, cases.messages, self)
         self._coverage: np.ndarray | None = None
         self._next: str | None = None
         self._active: str | None = None
@@ -75,6 +83,7 @@ class ReviewPage(QWidget):
         review.current_changed.connect(self._on_current)
         review.decided.connect(self._allow)
         review.edited.connect(self._refresh_soon)
+        self.trust.changed.connect(self._on_trust)
         cases.opened.connect(self._on_opened)
         cases.cleared.connect(self.refresh)
         cases.changed.connect(self._refresh_soon)
@@ -84,6 +93,8 @@ class ReviewPage(QWidget):
 
     def disconnect_all(self) -> None:
         """Stop listening to the session."""
+        self.trust.disconnect_all()
+        self.folds.disconnect_all()
         for signal in (self.session.case_changed, self.session.study_changed):
             signal.disconnect(self._refresh_soon)
         self.session.status_changed.disconnect(self._on_status)
@@ -114,10 +125,19 @@ class ReviewPage(QWidget):
         self.coverage_line = QLabel(objectName="coverage", wordWrap=True)
         mute(self.coverage_line)
         self.regions = RegionList()
+        self.hidden_line = QLabel(objectName="regions_hidden", wordWrap=True)
+        mute(self.hidden_line)
+        self.current_line = QLabel(objectName="region_words", wordWrap=True)
         self.left = QLabel(objectName="regions_left", wordWrap=True)
+        for label in (self.current_line, self.left, self.hidden_line, self.coverage_line):
+            label.setTextFormat(Qt.TextFormat.PlainText)
         mute(self.left)
+        self.rest = RestBox()
+        self.trust_view = TrustView()
         self.buttons = {name: ActionButton(text, tip, keys, name) for name, (text, tip, keys) in _BUTTONS.items()}
+        self.buttons["accept_rest"] = self.rest.button
         self.empty = EmptyState("review_empty")
+        self.folds = CaseFolds(self.session, self.canvas, self.cases)
         self._lay_out()
         self.overlay.toggled.connect(self.canvas.show_confidence)
         self.overlay.toggled.connect(self._say_meaning)
@@ -125,10 +145,14 @@ class ReviewPage(QWidget):
         self.threshold_slider.valueChanged.connect(self._on_threshold)
         self.regions.picked.connect(self.review.go)
         self.empty.pressed.connect(self.wish)
+        self.rest.changed.connect(self._say_rest)
         for name, action in self.actions().items():
-            self.buttons[name].clicked.connect(action)
+            self.buttons[name].clicked.connect(partial(self._press, name, action))
+        self.folds.wish.connect(self.wish)
+        self.folds.resolving.connect(self._on_resolving)
+        self.folds.compare.current_changed.connect(self._allow)
 
-    def actions(self) -> dict[str, object]:
+    def actions(self) -> dict[str, Callable[[], object]]:
         """Return what each button does, by its object name."""
         return {
             "next_region": lambda: self.review.go_next(1),
@@ -136,12 +160,24 @@ class ReviewPage(QWidget):
             "accept_region": lambda: self.review.decide(Verdict.ACCEPT),
             "reject_region": lambda: self.review.decide(Verdict.REJECT),
             "unknown_region": lambda: self.review.decide(Verdict.UNKNOWN),
-            "accept_rest": lambda: self.review.accept_rest(),
+            "accept_rest": lambda: self.review.accept_rest(self.rest.sure),
             "undo_decision": lambda: self.review.undo(),
+            "show_more": lambda: self.review.show_more(),
             "accept_case": lambda: self.cases.accept(),
             "next_review": lambda: self.open_next_predicted(),
             "reload_case": lambda: self.cases.open(self.cases.name) if self.cases.name else None,
         }
+
+    def _press(self, name: str, action: Callable[[], object], _checked: bool = False) -> None:
+        """Do what a button says; while a consensus is settled its places are what the buttons mean."""
+        if not self.folds.press(name):
+            action()
+
+    def _on_resolving(self, on: bool) -> None:
+        self.folds.cover(self._body, on)
+        for widget in (self.rest, self.current_line, self.left):
+            widget.setVisible(not on)
+        self.refresh()
 
     def _lay_out(self) -> None:
         inner = QWidget()
@@ -162,31 +198,48 @@ class ReviewPage(QWidget):
         body.addLayout(slider)
         body.addWidget(self.coverage_line)
         body.addWidget(self.regions, 1)
-        body.addWidget(self.left)
+        more = QHBoxLayout()
+        more.addWidget(self.hidden_line, 1)
+        more.addWidget(self.buttons["show_more"], 0, Qt.AlignmentFlag.AlignTop)
+        body.addLayout(more)
+        body.addWidget(fold("How far to believe the confidence", self.trust_view, "trust_fold"))
+        body.addWidget(self.folds)
+        self._body = body
         filled = QWidget()
         layout = QVBoxLayout(filled)
         layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(4)
         layout.addWidget(scrolled(inner), 1)
+        layout.addWidget(self.current_line)
+        layout.addWidget(self.left)
         grid = QGridLayout()
         grid.setSpacing(4)
-        for row, names in enumerate(
-            (
-                ("accept_region", "reject_region", "unknown_region"),
-                ("previous_region", "next_region", "accept_rest"),
-            )
-        ):
+        rows = (
+            ("accept_region", "reject_region", "unknown_region"),
+            ("previous_region", "next_region", "undo_decision"),
+        )
+        for row, names in enumerate(rows):
             for column, name in enumerate(names):
                 grid.addWidget(self.buttons[name], row, column)
         layout.addLayout(grid)
-        for pair in (("undo_decision", "accept_case"), ("next_review",)):
-            line = QHBoxLayout()
-            for name in pair:
-                line.addWidget(self.buttons[name], 1)
-            layout.addLayout(line)
+        layout.addWidget(self.rest)
+        line = QHBoxLayout()
+        for name in ("accept_case", "next_review"):
+            line.addWidget(self.buttons[name], 1)
+        layout.addLayout(line)
         self._filled = filled
         self._stack = QStackedLayout(self)
         self._stack.addWidget(filled)
-        self._stack.addWidget(self.empty)
+        # A case without a prediction can be compared, read again and looked back on all the same.
+        below = QWidget()
+        self._below = QVBoxLayout(below)
+        self._below.setContentsMargins(0, 0, 0, 0)
+        self._nothing = QWidget()
+        layout = QVBoxLayout(self._nothing)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.addWidget(self.empty)
+        layout.addWidget(scrolled(below), 1)
+        self._stack.addWidget(self._nothing)
 
     # ---------------------------------------------------------------- canvas and session → page
 
@@ -238,74 +291,84 @@ class ReviewPage(QWidget):
             self._allow()
 
     def _say_head(self) -> None:
-        case, dice = self.review.case, self.review.dice
-        row = self.cases.row() if case is not None else None
+        case = self.review.case
+        row = self.cases.row()
+        if self.folds.compare.resolving:
+            self.head.setText(f"{self.cases.name} · consensus")
+            return
         if case is None or row is None:
             return
-        value = dice.value() if dice is not None else None
-        agreement = "" if value is None else f" · Dice to your last edit {share(value)}"
-        self.head.setText(f"{case.name} · {row.state.value}{agreement}")
+        words = ReviewWords(self.review, self.trust.record)
+        self.head.setText(f"{case.name} · {row.state.value} · {words.agreement()}")
+        self.head.setToolTip(words.agreement_tip())
         note = "A newer model has predicted this case." if self.review.outdated() else self.cases.why_not_edit()
         self.note.setText(note)
         self.note.setVisible(bool(note))
         self.buttons["reload_case"].setVisible(self.review.outdated())
         level = self.threshold_slider.value()
         if self._coverage is not None:
-            percent = 100 * float(self._coverage[min(99, int(level * 100))])
-            self.coverage_line.setText(f"The model is surer than that of {percent:.1f} % of the voxels.")
+            self.coverage_line.setText(words.threshold(level, float(self._coverage[min(99, int(level * 100))])))
+        for label, text in (
+            (self.current_line, words.current()),
+            (self.left, words.progress()),
+            (self.hidden_line, words.hidden()),
+        ):
+            label.setText(text)
+            label.setVisible(bool(text))
+        self.buttons["show_more"].setVisible(bool(words.hidden()))
+        self._say_rest()
+
+    def _say_rest(self) -> None:
+        """Say what "Accept rest" would take; called for every step of its slider."""
         review = self.review
-        total, left = len(review.regions), len(review.undecided)
+        rest = [review.regions[n] for n in review.rest(self.rest.sure)]
+        flat = review.case is not None and review.case.grid.is_picture
+        self.rest.show_rest(rest, self.trust.record, len(review.undecided), flat)
+        self.rest.allow(self._why_not_rest(bool(rest)))
+
+    def _why_not_rest(self, some: bool) -> str:
+        why = self.review.why_not() or self._no_region()
+        if not why and not self.review.undecided:
+            why = "Every region has a verdict."
+        return why or ("" if some else "No region without a verdict is that sure: move the slider to the left.")
+
+    def _no_region(self) -> str:
         if self.review.loading:
-            words = "Looking for weak regions…"
-        elif not total:
-            words = "No weak region at this threshold. Look through the slices, then accept the case."
-        else:
-            words = (
-                f"{left} of {total} regions want a decision."
-                if left
-                else "Every region has a verdict: accept the case."
-            )
-        current = review.current
-        if current is not None and current < total:
-            words = f"{current + 1}: {review.regions[current].why}\n{words}"  # the column is too narrow for it
-        self.left.setText(words)
+            return "Still looking for weak regions."
+        return "" if self.review.regions else "There is no region at this threshold."
 
     def _allow(self) -> None:
         review, buttons = self.review, self.buttons
-        why = review.why_not()
-        none = "There is no region at this threshold." if not review.regions else ""
-        if review.loading:
-            none = "Still looking for weak regions."
+        why, none = review.why_not(), self._no_region()
         pick = none or ("Pick a region first: press N." if review.current is None else "")
         for name in ("next_region", "previous_region"):
             buttons[name].allow(none)
         for name in ("accept_region", "reject_region", "unknown_region"):
             buttons[name].allow(why or pick)
-        buttons["accept_rest"].allow(why or none or ("" if review.undecided else "Every region has a verdict."))
-        buttons["undo_decision"].allow(self.cases.why_not_edit() or self._why_not_undo())
+        buttons["undo_decision"].allow(review.why_not_undo())
         row = self.cases.row() if review.case is not None else None
         done = row is not None and row.state is CaseState.ACCEPTED and not self.canvas.dirty()
         buttons["accept_case"].allow(why or ("The case is accepted; nothing has changed since." if done else ""))
-        unseen = len(review.undecided)
-        tip = _BUTTONS["accept_case"][1]
-        buttons["accept_case"].explain(f"{tip} {unseen} regions have no verdict." if unseen else tip)
+        words = ReviewWords(review, self.trust.record)
+        buttons["accept_case"].explain(f"{_BUTTONS['accept_case'][1]} {words.on_accepting()}".strip())
         buttons["next_review"].allow("" if self._next else "No other case waits for a review.")
         has_map = review.case is not None and review.case.confidence is not None
         for widget in (self.overlay, self.threshold_slider):
             widget.setEnabled(has_map)
-
-    def _why_not_undo(self) -> str:
-        study, case = self.session.study, self.review.case
-        if study is None or case is None or not study.decisions(case.name):
-            return "There is no decision to take back."
-        return ""
+        self.folds.allow(buttons)
 
     def _say_empty(self) -> None:
         study, name = self.session.study, self.cases.name
-        if study is not None and name is not None and (self.review.case is not None or self.review.outdated()):
+        settling = self.folds.compare.resolving
+        if name is not None and (self.review.case is not None or self.review.outdated() or settling):
             self._stack.setCurrentWidget(self._filled)
+            self.folds.move_to(self._body)
             return
-        self._stack.setCurrentWidget(self.empty)
+        self._stack.setCurrentWidget(self._nothing)
+        self.folds.move_to(self._below)
+        if self.session.is_blind(name):
+            self.empty.say(f"{name} is being read again, blind.", "Go to Annotate", "annotate", "Shows the page.")
+            return
         waiting = self._next
         if study is None:
             self.empty.say("No study open.", "Go to Study", "study", "Shows the Study page.")
@@ -337,6 +400,10 @@ class ReviewPage(QWidget):
     def _on_region(self, n: int) -> None:
         self.regions.update_region(n, self.review.regions[n])
         self._refresh_soon()
+
+    def _on_trust(self) -> None:
+        self.trust_view.show_calibration(self.trust.calibration)
+        self.refresh()
 
     def _on_current(self) -> None:
         self.regions.select(self.review.current)

@@ -1,0 +1,122 @@
+"""The sentences of the Review page."""
+
+from __future__ import annotations
+
+from napari_penumbra.domain.regions import Region
+from napari_penumbra.evaluation.track_record import TrackRecord
+from napari_penumbra.session.words import share
+from napari_penumbra.widgets.review_controller import ReviewController
+from napari_penumbra.widgets.review_progress import Amount
+from napari_penumbra.widgets.trust_words import percent, right
+
+
+class ReviewWords:
+    """Says how a review stands.
+
+    Parameters
+    ----------
+    review
+        What is reviewed; `agreement` and the others may be asked only while a case is.
+    record
+        What confidence was worth so far.
+    """
+
+    def __init__(self, review: ReviewController, record: TrackRecord) -> None:
+        self.review = review
+        self.record = record
+        case = review.case
+        self._pixels = case is not None and case.grid.is_picture
+        self._voxel_ml = 0.0 if case is None else case.grid.voxel_ml
+
+    def amount(self, voxels: int) -> Amount:
+        """So many voxels of the shown case."""
+        return Amount(voxels, voxels * self._voxel_ml, self._pixels)
+
+    def agreement(self) -> str:
+        """How far the labels are from the prediction: plain words before an edit, a Dice after."""
+        progress = self.review.progress
+        if progress is None or not progress.edited:
+            return "as predicted"
+        dice = progress.dice
+        if dice is None:
+            return "edited"
+        return f"Dice to your last edit {'over .99' if 0.995 <= dice < 1 else share(dice)}"
+
+    def agreement_tip(self) -> str:
+        """What that means."""
+        progress = self.review.progress
+        if progress is None or not progress.edited:
+            return "Nothing has been changed in this case since the model predicted it."
+        return "Agreement of the prediction with your labels as they now stand; unknown voxels are left out."
+
+    def threshold(self, level: float, covered: float) -> str:
+        """What the confidence at the slider is worth."""
+        sure = f"{percent(covered)} of the voxels are at least this sure"
+        share_above, share_at = self.record.above(level), self.record.at(level)
+        if share_above is None and share_at is None:
+            return f"{sure}; {right(None, self.record)}."
+        parts = []
+        if share_above is not None:
+            parts.append(f"near foreground, such voxels turned out right in {percent(share_above.right)}")
+        at = "about this sure:"
+        parts.append(f"{at} {percent(share_at.right)}" if share_at is not None else f"{at} not yet known")
+        return f"{sure}; {', '.join(parts)}."
+
+    def current(self) -> str:
+        """What is looked at, and why."""
+        review = self.review
+        if review.current is None or review.current >= len(review.regions):
+            return ""
+        region = review.regions[review.current]
+        verdict = "" if region.verdict is None else f" ({region.verdict.value})"
+        return f"{review.current + 1}: {region.why}{verdict}. {self._worth(region)}"
+
+    def _worth(self, region: Region) -> str:
+        found = self.record.at(region.confidence)
+        sure = f"Confidence {percent(region.confidence)}"
+        if found is None:
+            return f"{sure}; {right(None, self.record)}."
+        return f"{sure}; such voxels {right(found, self.record)}."
+
+    def progress(self) -> str:
+        """How much is decided, left and unknown."""
+        review = self.review
+        total, left = len(review.regions), review.undecided
+        if review.loading:
+            return "Looking for weak regions…"
+        unknown = self._unknown()
+        if not total:
+            return f"No weak region at this threshold. Look through the slices, then accept the case.{unknown}"
+        if not left:
+            return f"All {total} regions are decided: accept the case.{unknown}"
+        rest = Amount(
+            sum(review.regions[n].voxels for n in left), sum(review.regions[n].ml for n in left), self._pixels
+        )
+        return f"{total - len(left)} of {total} regions decided · {rest.size} left.{unknown}"
+
+    def _unknown(self) -> str:
+        count = self.review.progress.unknown if self.review.progress is not None else 0
+        return f" Unknown: {self.amount(count)}." if count else ""
+
+    def hidden(self) -> str:
+        """What is not listed; empty when all is."""
+        hidden = self.review.hidden
+        if not hidden.regions or self.review.loading:
+            return ""
+        places = "1 more place is" if hidden.regions == 1 else f"{hidden.regions:,} more places are"
+        size = Amount(hidden.voxels, hidden.ml, self._pixels)
+        sure = "" if hidden.confidence is None else f", {percent(hidden.confidence)} sure"
+        return f"{places} not listed: {size}{sure}. They stay as they are."
+
+    def on_accepting(self) -> str:
+        """What "Accept case" takes along undecided, unknown or unlisted."""
+        review, parts = self.review, []
+        left, hidden = len(review.undecided), review.hidden.regions
+        if left:
+            parts.append(f"{left} regions have no verdict: they are taken as they stand.")
+        if hidden:
+            parts.append(f"{hidden:,} places that are not listed are taken as they stand.")
+        count = review.progress.unknown if review.progress is not None else 0
+        if count:
+            parts.append(f"{self.amount(count)} stay unknown: they teach nothing wrong.")
+        return " ".join(parts)
