@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
-from napari_penumbra.domain.regions import Region
+from napari_penumbra.domain.regions import Box, Region, center_of
 from napari_penumbra.evaluation.metrics import Scores, score
 
 MOST = 200
@@ -168,13 +168,15 @@ def _place(
 ) -> Disagreement:
     z, y, x = (p.start + b.start for p, b in zip(piece, box, strict=True))
     depth, height, width = mask.shape
+    where: Box = ((z, y, x), (z + depth, y + height, x + width))
     region = Region(
-        box=((z, y, x), (z + depth, y + height, x + width)),
+        box=where,
         mask=np.ascontiguousarray(mask),
         value=first or second,
         confidence=0.0,
         ml=int(np.count_nonzero(mask)) * voxel_ml,
         benefit=float(np.count_nonzero(mask)),
         why="the two differ here",
+        focus=center_of(mask, where),
     )
     return Disagreement(region, first, second)

@@ -39,6 +39,8 @@ class CaseController(QObject):
         No case is shown any more.
     closed : (str)
         The named case was closed as complete or partial, or accepted.
+    reopened : (str)
+        The named case was taken back out of the labelled pool.
     changed
         What may be done with the shown case may have changed (saved, reopened, dirty).
     """
@@ -46,6 +48,7 @@ class CaseController(QObject):
     opened = Signal(OpenCase)
     cleared = Signal()
     closed = Signal(str)
+    reopened = Signal(str)
     changed = Signal()
 
     def __init__(self, session: Session, canvas: Canvas, messages: MessageBar, parent: QObject | None = None) -> None:
@@ -86,7 +89,9 @@ class CaseController(QObject):
     def row(self) -> CaseRow | None:
         """Return the shown case's line of the table."""
         study, name = self.session.study, self.name
-        return study.case(name) if study is not None and name is not None and study is self._of else None
+        if study is None or name is None or study is not self._of:
+            return None
+        return self.session.row_of(name)
 
     def rows(self) -> list[CaseRow]:
         """Return all cases in the session's order: asked of the study once for all pages, until something changes."""
@@ -212,7 +217,9 @@ class CaseController(QObject):
         if name is None or self.why_not_edit():
             return False
         with self.messages.guard(f"accepting {name}"):
-            self.session.accept(name, self.canvas.labels(), Closing.COMPLETE, self.canvas.seconds())
+            shown = self.shown.prediction.id if self.shown is not None and self.shown.prediction is not None else None
+            labels, seconds = self.canvas.labels(), self.canvas.seconds()
+            self.session.accept(name, labels, Closing.COMPLETE, seconds, prediction_id=shown)
             self.canvas.mark_saved()
             self.closed.emit(name)
             self.changed.emit()
@@ -225,8 +232,14 @@ class CaseController(QObject):
         if name is None or self.why_not_edit():
             return False
         with self.messages.guard(f"reopening {name}"):
-            self.session.reopen_case(name)
+            was_closed = is_closed(self.row())
+            self.save_now()  # what was painted since makes it a draft already
+            taken = self.session.reopen_case(name)
+            if taken is not None and taken.closing is Closing.PARTIAL:
+                self.open(name)  # the unknown slices of a partial closing are no part of what was drawn
             self.changed.emit()
+            if was_closed:
+                self.reopened.emit(name)
             return True
         return False
 
