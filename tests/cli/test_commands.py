@@ -16,7 +16,7 @@ def test_help_names_every_command(cli: Cli) -> None:
     text = cli("--help").out
     for name in (
         *("new", "add", "status", "train", "runs", "stop", "resume", "predict"),
-        *("accept", "evaluate", "simulate", "export", "methods", "doctor", "demo"),
+        *("accept", "evaluate", "effort", "simulate", "export", "methods", "doctor", "demo"),
     ):
         assert name in text
         assert cli(name, "--help").out
