@@ -25,7 +25,9 @@ from napari_penumbra.session import Session
 from napari_penumbra.widgets import worker_thread
 from napari_penumbra.widgets.annotate_page import AnnotatePage
 from napari_penumbra.widgets.canvas import Canvas
+from napari_penumbra.widgets.case_bars import ReadingBar, TakenBackBar
 from napari_penumbra.widgets.case_controller import CaseController
+from napari_penumbra.widgets.case_menu import CaseMenu
 from napari_penumbra.widgets.messages import MessageBar
 from napari_penumbra.widgets.page_keys import bind_page_keys
 from napari_penumbra.widgets.review_controller import ReviewController
@@ -72,6 +74,10 @@ class Dock(QWidget):
         self.train_page = TrainPage(session, self.cases)
         self.review_page = ReviewPage(session, canvas, self.cases, self.review)
         self.status = StatusLine()
+        readers = self.review_page.folds.readers
+        self.reading_bar, self.taken_back_bar = ReadingBar(readers), TakenBackBar(readers)
+        self.case_menu = CaseMenu(self.study_page.table, readers)
+        self.reading_bar.compare_wished.connect(self._on_compare_reading)
         self._closed = False
         self._lay_out()
         self._bind_keys()
@@ -113,6 +119,8 @@ class Dock(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addLayout(row)
         layout.addWidget(self.banner)
+        layout.addWidget(self.reading_bar)
+        layout.addWidget(self.taken_back_bar)
         layout.addWidget(self.pages, 1)
         layout.addWidget(self.messages)
         layout.addWidget(self.status)
@@ -186,6 +194,11 @@ class Dock(QWidget):
             with self.messages.guard("starting the prediction"):
                 self.session.predict(first=self._first_to_predict())
 
+    def _on_compare_reading(self, key: str) -> None:
+        """A second reading is finished: show how it differs from the first."""
+        self.show_page("review")
+        self.review_page.folds.show_pair("screen", key)
+
     def _first_to_predict(self) -> str | None:
         """Name the case on screen if it may be predicted."""
         row = self.cases.row()
@@ -256,6 +269,7 @@ class Dock(QWidget):
         session.status_changed.disconnect(self._on_status)
         session.run_event.disconnect(self._on_event)
         session.failed.disconnect(self._on_failed)
+        self.taken_back_bar.disconnect_all()
         for part in (self.study_page, self.annotate_page, self.train_page, self.review_page, self.review, self.cases):
             part.disconnect_all()
         worker_thread.finish()
