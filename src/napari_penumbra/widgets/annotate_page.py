@@ -78,6 +78,7 @@ class AnnotatePage(QWidget):
         self.strip = ModalityStrip()
         self.edits = EditTools(self.session, self.canvas, self.cases, self.classes, self)
         self.edits_fold = fold("Tools", self.edits, "edit_tools_fold")
+        self.edits_fold.toggled.connect(self.edits.on_folded)
         self.edits.opened.connect(self._show_edits)
         self.partial = ActionButton(
             "Save as partial",
@@ -197,7 +198,10 @@ class AnnotatePage(QWidget):
     def _show_edits(self) -> None:
         """Unfold the computing tools, with the opened one and its buttons in sight."""
         self.edits_fold.expand(animate=False)
-        QTimer.singleShot(0, lambda: self._scroll.ensureWidgetVisible(self.edits))
+        QTimer.singleShot(0, self._scroll_to_edits)  # after the fold has taken its new height
+
+    def _scroll_to_edits(self) -> None:
+        self._scroll.ensureWidgetVisible(self.edits)
 
     def _say_empty(self) -> None:
         if self.session.study is None:

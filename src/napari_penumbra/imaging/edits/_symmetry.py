@@ -72,7 +72,7 @@ def find_plane(image: npt.NDArray[np.float32], spacing: Spacing, *, report: Repo
     ranked = _ranked(coarse, mask)
     middle = (np.argwhere(mask) * edge).mean(axis=0)
     # The surroundings take part: that the outline mirrors itself says most about where the middle is.
-    places = np.argwhere(ndimage.binary_dilation(mask, iterations=2)).T
+    places = np.argwhere(ndimage.binary_dilation(mask, iterations=2)).T.astype(np.float64)
     # Off the grid, or planes that map the grid onto itself would win: interpolation blurs everywhere but there.
     places = places + np.random.default_rng(0).uniform(-0.5, 0.5, places.shape)
     places = np.clip(places, 0, np.array(coarse.shape).reshape(3, 1) - 1)

@@ -203,25 +203,38 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def option(default: Any, title: str, help_text: str, *, unit: str = "", kind: str = "", **limits: Any) -> Any:
+def option(
+    default: Any,
+    title: str,
+    help_text: str,
+    *,
+    unit: str = "",
+    kind: str = "",
+    none: str = "",
+    more: bool = False,
+    **limits: Any,
+) -> Any:
     """Describe one option of a tool: title, tooltip, unit and limits stand once, and the form is read off them.
 
     Parameters
     ----------
     kind
-        ``modality`` or ``class`` for a choice among those of the case; ``exact`` for a number that is typed and not
-        slid.
+        ``modality`` or ``class`` for a choice among those of the case.
+    none
+        What a form says for no choice: a modality of "" or a class of 0.
+    more
+        Rarely changed: a form may fold it away.
     limits
         ``ge`` and ``le``, as for `pydantic.Field`.
     """
-    return Field(default, title=title, description=help_text, json_schema_extra={"unit": unit, "kind": kind}, **limits)
+    extra: dict[str, Any] = {"unit": unit, "kind": kind, "none": none, "more": more}
+    return Field(default, title=title, description=help_text, json_schema_extra=extra, **limits)
 
 
-def over_option() -> Any:
+def over_option(*, more: bool = False) -> Any:
     """Describe the option that every painting tool has."""
-    return option(
-        Over.BACKGROUND, "Write over", "Which voxels may be painted over. Everything else stays as you left it."
-    )
+    words = "Which voxels may be painted over. Everything else stays as you left it."
+    return option(Over.BACKGROUND, "Write over", words, more=more)
 
 
 # -------------------------------------------------------------------- writing, on paper

@@ -199,5 +199,5 @@ TOOL = Tool(
     tip="Fills the slices between the painted ones.",
     options=InterpolateOptions,
     run=_run,
-    shortcut="I",
+    shortcut="Shift+I",
 )

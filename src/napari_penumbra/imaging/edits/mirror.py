@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -36,7 +35,9 @@ class MirrorOptions(Options):
     modality: str = option(
         "", "Symmetry of", "The modality whose symmetry shows the middle of the head.", kind="modality"
     )
-    into: int = option(0, "Paint as", "The class of the mirrored side.", kind="class", ge=0, le=255)
+    into: int = option(
+        0, "Paint as", "The class of the mirrored side.", kind="class", none="the picked class", ge=0, le=255
+    )
     over: Over = over_option()
 
 
@@ -115,10 +116,6 @@ def _words(plane: Plane) -> tuple[str, ...]:
     return (told, "The sides look little alike: check the preview, or try another modality.")
 
 
-def _prepare(scene: Scene) -> dict[str, Any]:
-    return {**front_modality(scene), "into": scene.value}
-
-
 def _run(scene: Scene, options: MirrorOptions, report: Report) -> Edit:
     return mirror(
         scene.labels,
@@ -140,5 +137,5 @@ TOOL = Tool(
     options=MirrorOptions,
     run=_run,
     shortcut="Shift+M",
-    prepare=_prepare,
+    prepare=front_modality,
 )

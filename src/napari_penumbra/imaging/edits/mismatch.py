@@ -49,21 +49,32 @@ class MismatchOptions(Options):
                         unit="10⁻⁶ mm²/s", ge=200, le=1000)  # fmt: skip
     smallest_ml: float = option(1.0, "Smallest piece", "Pieces below this volume are noise.",
                                 unit="ml", ge=0, le=10)  # fmt: skip
-    smooth_mm: float = option(2.0, "Smooth the maps", "Takes the noise off both maps before the limits are applied.",
-                              unit="mm", ge=0, le=8)  # fmt: skip
-    fluid: bool = option(True, "Leave fluid out", f"Voxels with an ADC above {FLUID:.0f} are no tissue.")
     anew: bool = option(
         False, "Replace both classes", "What is painted as core or penumbra now goes where the maps say no."
     )
-    tmax_of: str = option("", "Tmax", "The modality that holds Tmax.", kind="modality")
-    adc_of: str = option("", "ADC", "The modality that holds ADC.", kind="modality")
-    penumbra: int = option(0, "Penumbra as", "The class that the penumbra is painted as.", kind="class", ge=0, le=255)
-    core: int = option(0, "Core as", "The class that the core is painted as.", kind="class", ge=0, le=255)
-    tmax_unit: Literal["from the values", "s", "0.1 s", "ms"] = option(GUESS, "Unit of Tmax", "How delays are stored.")
-    adc_unit: Literal["from the values", "1e-6 mm²/s", "1e-5 mm²/s", "1e-3 mm²/s", "mm²/s"] = option(
-        GUESS, "Unit of ADC", "How diffusion is stored."
+    tmax_of: str = option(
+        "", "Tmax", "The modality that holds Tmax.", kind="modality", none="choose the Tmax map", more=True
     )
-    over: Over = over_option()
+    adc_of: str = option(
+        "", "ADC", "The modality that holds ADC.", kind="modality", none="choose the ADC map", more=True
+    )
+    penumbra: int = option(
+        0, "Penumbra as", "The class of the penumbra.", kind="class", none="choose a class", more=True, ge=0, le=255
+    )
+    core: int = option(
+        0, "Core as", "The class of the core.", kind="class", none="choose a class", more=True, ge=0, le=255
+    )
+    smooth_mm: float = option(
+        2.0, "Smooth maps", "Takes the noise off both maps first.", unit="mm", more=True, ge=0, le=8
+    )
+    fluid: bool = option(True, "Leave fluid out", f"Voxels with an ADC above {FLUID:.0f} are no tissue.", more=True)
+    tmax_unit: Literal["from the values", "s", "0.1 s", "ms"] = option(
+        GUESS, "Unit of Tmax", "How delays are stored.", more=True
+    )
+    adc_unit: Literal["from the values", "1e-6 mm²/s", "1e-5 mm²/s", "1e-3 mm²/s", "mm²/s"] = option(
+        GUESS, "Unit of ADC", "How diffusion is stored.", more=True
+    )
+    over: Over = over_option(more=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,233 @@
+"""The Annotate page's computing tools: choose one, set its options, see what it would change, apply or cancel."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
+
+from napari_penumbra.domain.errors import PenumbraError
+from napari_penumbra.imaging.edits import TOOLS, Tool
+from napari_penumbra.session import Session
+from napari_penumbra.widgets.buttons import ActionButton
+from napari_penumbra.widgets.canvas import Canvas
+from napari_penumbra.widgets.case_controller import CaseController
+from napari_penumbra.widgets.class_list import ClassList
+from napari_penumbra.widgets.colors import mute
+from napari_penumbra.widgets.edit_controller import EditController, State
+from napari_penumbra.widgets.edit_form import EditForm
+from napari_penumbra.widgets.shortcuts import bind
+
+SHOW_PROGRESS_MS = 300
+CLICK_WORDS = "Click into the picture."
+
+
+class EditTools(QWidget):
+    """A button per tool; the opened tool's options and its Preview, Apply and Cancel take their place.
+
+    Parameters
+    ----------
+    page
+        The keys of the tools work while it shows.
+
+    Signals
+    -------
+    opened
+        A tool was opened, perhaps by its key: whoever folds this away should show it.
+    """
+
+    opened = Signal()
+
+    def __init__(
+        self, session: Session, canvas: Canvas, cases: CaseController, classes: ClassList, page: QWidget
+    ) -> None:
+        super().__init__()
+        self.setObjectName("edit_tools")
+        self.cases = cases
+        self._classes = classes
+        self.controller = EditController(session, canvas, cases, classes.value, self)
+        self.form: EditForm | None = None
+        self._last: dict[str, dict[str, Any]] = {}
+        self._build(page)
+        self._late = QTimer(self, singleShot=True, interval=SHOW_PROGRESS_MS)
+        self._late.timeout.connect(self._show_progress)
+        self.controller.changed.connect(self.refresh)
+        self.controller.progressed.connect(self._on_share)
+        self.refresh()
+
+    def disconnect_all(self) -> None:
+        """Stop listening to the canvas."""
+        self.controller.disconnect_all()
+
+    # ---------------------------------------------------------------- layout
+
+    def _build(self, page: QWidget) -> None:
+        self.buttons: dict[str, ActionButton] = {}
+        self._grid = QWidget()
+        grid = QGridLayout(self._grid)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(4)
+        for n, tool in enumerate(TOOLS):
+            name = f"edit_{tool.key}"
+            button = ActionButton(tool.title, tool.tip, name=name)
+            button.clicked.connect(partial(self.open, tool))
+            self.buttons[tool.key] = button
+            grid.addWidget(button, n // 2, n % 2)
+            if tool.shortcut:
+                action = partial(self.open, tool)
+                bind(page, tool.shortcut, action, shown_on=(button,), name=name, text=tool.title)
+        self._opened = self._build_opened()
+        self.words = QLabel(objectName="edit_words", wordWrap=True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self._grid, self._opened, self.words):
+            layout.addWidget(widget)
+        layout.addWidget(self._foot)
+
+    def _build_opened(self) -> QWidget:
+        opened = QWidget()
+        self.title = QLabel(objectName="edit_title")
+        font = self.title.font()
+        font.setBold(True)
+        self.title.setFont(font)
+        self.tip = QLabel(objectName="edit_tip", wordWrap=True)
+        mute(self.tip)
+        self.figures = QLabel(objectName="edit_figures", wordWrap=True)
+        self.figures.setFont(font)
+        self.progress = QProgressBar(objectName="edit_progress")
+        self.progress.setTextVisible(False)
+        self.progress.setMaximumHeight(8)
+        self.preview = ActionButton("Preview", "Shows what would change; nothing is written.", name="edit_preview")
+        self.apply = ActionButton("Apply", "Writes what is previewed, as one step of undo.", name="edit_apply")
+        self.cancel = ActionButton("Cancel", "Closes the tool; nothing is written.", name="edit_cancel")
+        self._rows = QVBoxLayout(opened)
+        self._rows.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.title, self.tip, self.figures):
+            self._rows.addWidget(widget)
+        # Below the words, so that the eye reads what will change before the hand presses Apply.
+        self._foot = QWidget()
+        foot = QVBoxLayout(self._foot)
+        foot.setContentsMargins(0, 0, 0, 0)
+        foot.addWidget(self.progress)
+        row = QHBoxLayout()
+        for button in (self.preview, self.apply, self.cancel):
+            row.addWidget(button, 1)
+        foot.addLayout(row)
+        self.preview.clicked.connect(self.controller.preview)
+        self.apply.clicked.connect(self.controller.apply)
+        self.cancel.clicked.connect(self._on_cancel)
+        # Owned by the row of buttons: Enter and Escape are everybody else's while no tool is open.
+        bind(self._foot, "Return", self._on_enter, shown_on=(self.apply,), name="edit_apply", text="Apply (or preview)")
+        bind(self._foot, "Esc", self._on_cancel, shown_on=(self.cancel,), name="edit_cancel", text="Cancel the tool")
+        return opened
+
+    # ---------------------------------------------------------------- tools
+
+    def open(self, tool: Tool, _checked: bool = False) -> None:
+        """Open a tool with the options it had last."""
+        self._keep_options()
+        with self.cases.messages.guard(f"opening {tool.title}"):
+            options = self.controller.open(tool, self._last.get(tool.key, {}))
+            if options is not None:
+                self._make_form(tool, options.model_dump())
+                self.controller.begin()
+        self.refresh()
+        self.opened.emit()
+
+    def _make_form(self, tool: Tool, values: dict[str, Any]) -> None:
+        self._drop_form()
+        case, scheme = self.cases.shown, self._classes.scheme
+        self.form = EditForm(
+            tool.options,
+            values,
+            () if case is None else tuple(case.images),
+            {} if scheme is None else {c.value: c.name for c in scheme.classes},
+            pixels=case is not None and case.grid.is_picture,
+        )
+        self.form.changed.connect(self._on_options)
+        self._rows.insertWidget(2, self.form)
+        self.title.setText(tool.title)
+        self.tip.setText(tool.tip)
+
+    def _drop_form(self) -> None:
+        if self.form is not None:
+            self._rows.removeWidget(self.form)
+            self.form.hide()
+            self.form.deleteLater()
+            self.form = None
+
+    def _keep_options(self) -> None:
+        """Remember the options of the opened tool for the next time."""
+        if self.controller.tool is not None and self.form is not None:
+            self._last[self.controller.tool.key] = self.form.values()
+
+    def _on_options(self) -> None:
+        if self.form is not None:
+            try:
+                self.controller.set_options(self.form.read())
+            except (PenumbraError, ValueError) as error:
+                self.words.setText(f"⚠ {error}")
+
+    def _on_enter(self) -> None:
+        """Apply what is previewed; without a preview, make one."""
+        if not self.controller.why_not_apply():
+            self.controller.apply()
+        elif self.preview.isEnabled():
+            self.controller.preview()
+
+    def _on_cancel(self) -> None:
+        """Stop what runs; when nothing runs, close the tool."""
+        if self.controller.state is State.RUNNING:
+            self.controller.stop()
+        else:
+            self.controller.close()
+
+    def hideEvent(self, event: Any) -> None:
+        """Another page: a preview must not stay on the picture without its buttons."""
+        super().hideEvent(event)
+        self.on_folded(self.isVisible())
+
+    def on_folded(self, expanded: bool) -> None:
+        """Close the opened tool when it is folded away; for the same reason."""
+        if not expanded and self.controller.tool is not None:
+            self.controller.close()
+
+    # ---------------------------------------------------------------- showing
+
+    def refresh(self) -> None:
+        """Show the controller's state."""
+        controller = self.controller
+        tool = controller.tool
+        if tool is None and self.form is not None:
+            self._drop_form()
+        self._grid.setVisible(tool is None)
+        self._opened.setVisible(tool is not None)
+        self._foot.setVisible(tool is not None)
+        for known in TOOLS:
+            self.buttons[known.key].allow(controller.why_not(known))
+        edit, state = controller.edit, controller.state
+        figures = {} if edit is None else edit.figures
+        self.figures.setText(" · ".join(f"{name} {text}" for name, text in figures.items()))
+        self.figures.setVisible(bool(figures))
+        self.words.setText(controller.words or (CLICK_WORDS if state is State.CLICK else ""))
+        self.words.setVisible(bool(self.words.text()))
+        self.apply.allow(controller.why_not_apply())
+        running = state is State.RUNNING
+        waiting = state is State.CLICK
+        self.preview.allow(CLICK_WORDS if waiting else "The tool is running." if running else "")
+        if not running:
+            self._late.stop()
+            self.progress.hide()
+        elif not self._late.isActive() and self.progress.isHidden():
+            self.progress.setRange(0, 0)  # busy, until the tool says how far it is
+            self._late.start()
+
+    def _show_progress(self) -> None:
+        if self.controller.state is State.RUNNING:
+            self.progress.show()
+
+    def _on_share(self, share: float) -> None:
+        self.progress.setRange(0, 100)
+        self.progress.setValue(round(100 * share))
