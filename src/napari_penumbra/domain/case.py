@@ -125,7 +125,8 @@ class CaseRow:
     """One line of the case table.
 
     ``reason`` says in a few words why the case stands where it does. ``pinned`` cases were asked for by the reader.
-    ``current`` tells whether the newest prediction is the champion's.
+    ``current`` tells whether the newest prediction is the champion's. ``unknown_voxels`` counts the voxels of 255 in
+    the newest annotation, ``unknown_ml`` is their volume in millilitres, None in a picture.
     """
 
     name: str
@@ -140,6 +141,8 @@ class CaseRow:
     simulated: bool = False
     pinned: bool = False
     current: bool = False
+    unknown_voxels: int = 0
+    unknown_ml: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy import Row, RowMapping, Select, func, select
 from napari_penumbra.domain.case import CaseRow, CaseState, Closing, Origin, PoolCounts, Role
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.grid import Grid
+from napari_penumbra.domain.labels import UNKNOWN
 from napari_penumbra.study.core import Core
 from napari_penumbra.study.schema import (
     AnnotationTable,
@@ -157,6 +158,7 @@ def _facts(core: Core, row: Row[tuple[object, ...]]) -> CaseFacts:
     origin = Origin(m["origin"]) if m["origin"] else None
     predicted, decisions = m["prediction"] is not None, int(m["decisions"] or 0)
     state = state_of(closing, origin, predicted, decisions)
+    unknown = int((m["class_voxels"] or {}).get(str(UNKNOWN), 0))
     case = CaseRow(
         name=m["name"],
         modalities=tuple(x for x in core.manifest.modalities if x in has),
@@ -169,6 +171,8 @@ def _facts(core: Core, row: Row[tuple[object, ...]]) -> CaseFacts:
         simulated=core.manifest.simulated,
         pinned=m["pinned"] is not None and not state.labelled,
         current=_is_current(m),
+        unknown_voxels=unknown,
+        unknown_ml=_unknown_ml(m["grid"], unknown) if unknown else 0.0,
     )
     return CaseFacts(
         id=m["id"],
@@ -205,6 +209,11 @@ def _volume_ml(grid: Mapping[str, object]) -> float:
         made = Grid.from_json(dict(grid))
         _volumes[key] = made.voxel_ml * float(made.shape[0] * made.shape[1] * made.shape[2])
     return _volumes[key]
+
+
+def _unknown_ml(grid: Mapping[str, object], voxels: int) -> float | None:
+    made = Grid.from_json(dict(grid))
+    return None if made.is_picture else voxels * made.voxel_ml
 
 
 def _begun_words(state: CaseState, decisions: int) -> str:

@@ -10,13 +10,11 @@ from qtpy.QtCore import QAbstractListModel, QModelIndex, QObject, QSortFilterPro
 
 from napari_penumbra.domain.case import CaseRow, CaseState, Role
 from napari_penumbra.session.words import duration
+from napari_penumbra.widgets.class_list import ml_words
 
 ROW = int(Qt.ItemDataRole.UserRole) + 1
 THUMBNAIL = ROW + 1
 SHOWN = ROW + 2
-
-ORDERS = {"auto": "label next", "file": "as added", "random": "at random"}
-"""In which order the table lists and "next" walks: a kind of `Study.order` to words."""
 
 # The dot's shape, never its colour, says the state; the word stands beside it.
 DOTS = {
@@ -46,9 +44,18 @@ def second_line(row: CaseRow) -> str:
         parts.append(f"without {', '.join(row.missing)}")
     if row.closing is not None and row.closing.value == "partial":
         parts.append("partial")
+    if row.unknown_voxels:
+        parts.append(_unknown(row))
     if row.reason:
         parts.append(row.reason)
     return " · ".join(parts)
+
+
+def _unknown(row: CaseRow) -> str:
+    """Say how much of the newest annotation is unknown: it teaches nothing, right or wrong."""
+    if row.unknown_ml is None:
+        return f"{row.unknown_voxels:,} px unknown"
+    return f"{ml_words(row.unknown_ml)} ml unknown" if row.unknown_ml >= 0.005 else "under 0.01 ml unknown"
 
 
 def _tooltip(row: CaseRow) -> str:
@@ -58,8 +65,10 @@ def _tooltip(row: CaseRow) -> str:
     ]
     if row.seconds >= 1:
         lines.append(f"Reader time: {duration(row.seconds)}")
+    if row.unknown_voxels:
+        lines.append(f"{_unknown(row)} ({row.unknown_voxels:,} voxels): no supervised training sees them.")
     if row.reason:
-        lines.append(row.reason)
+        lines.append(f"Why here: {row.reason}.")
     return "\n".join([*lines, "Double-click opens it; what is shown now is saved first."])
 
 
