@@ -69,6 +69,11 @@ class Cases(Base):
         at = names.index(after) + step
         return names[at] if 0 <= at < len(names) else None
 
+    def pin(self, name: str, wanted: bool = True) -> None:
+        """Ask for a case to come next, whatever the order, or take that back."""
+        self.writable().pin(name, wanted)
+        self._changed(name)
+
     def load(self, name: str) -> OpenCase:
         """Read a case for the canvas, strokes of a crashed window replayed on top."""
         return self.opened().read(name)

@@ -60,6 +60,7 @@ class CaseController(QObject):
         self._of: Study | None = None
         self._rows: list[CaseRow] | None = None
         self._rows_order = ""
+        self.order_words = ""
         self._read = 0.0
         self._walk: list[str] = []
         self._walk_order = ""
@@ -100,7 +101,9 @@ class CaseController(QObject):
             return []
         fresh = time.monotonic() - self._read < OLDEST_S
         if self._rows is None or self._rows_order != order or not fresh:
-            self._rows, self._rows_order, self._read = study.cases(order), order, time.monotonic()
+            arranged = study.arranged(order)
+            self._rows, self._rows_order, self._read = arranged.rows, order, time.monotonic()
+            self.order_words = arranged.words
         return self._rows
 
     def why_not_edit(self) -> str:

@@ -44,8 +44,16 @@ class CaseMenu(QObject):
         closed = row is not None and row.state.labelled
         no_undo = "" if control.session.study is None else control.session.why_not_put_back(name)
         not_closed = "" if closed else "The case is not in the labelled pool."
+        pinned = row is not None and row.pinned
+        finished = "It is finished: take it back first." if closed else ""
         for text, why, tip, action in (
             ("Open", "", "Opens the case; what is shown is saved first.", self.table.opened.emit),
+            (
+                "Not next any more" if pinned else "Label this one next",
+                why_not or finished,
+                "Lets the order decide again." if pinned else "Puts it first, whatever the order says.",
+                lambda name: self.table.pin_wished.emit(name, not pinned),
+            ),
             (
                 "Take back",
                 why_not or not_closed,

@@ -91,9 +91,12 @@ class CaseTable(QListView):
     -------
     opened
         Name of the case that was double-clicked (or Return pressed on it).
+    pin_wished : (str, bool)
+        The reader wants this case to come next, or no longer.
     """
 
     opened = Signal(str)
+    pin_wished = Signal(str, bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

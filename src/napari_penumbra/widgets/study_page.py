@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QLineEdit, QStackedLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QStackedLayout, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_penumbra.domain.case import PoolCounts
@@ -14,11 +14,13 @@ from napari_penumbra.session import Session
 from napari_penumbra.widgets.add_cases_dialog import AddCasesDialog
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.case_controller import CaseController
-from napari_penumbra.widgets.case_model import ORDERS
 from napari_penumbra.widgets.case_table import CaseTable
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.empty_state import EmptyState
+from napari_penumbra.widgets.method_form import fold
 from napari_penumbra.widgets.new_study_dialog import NewStudyDialog
+from napari_penumbra.widgets.order_box import OrderBox
+from napari_penumbra.widgets.progress_box import ProgressBox
 
 SEARCH_FROM = 12
 """From how many cases on the search line is worth its room."""
@@ -38,7 +40,6 @@ class StudyPage(QWidget):
     def __init__(self, session: Session, cases: CaseController, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        session.order = next(iter(ORDERS))
         self.cases = cases
         self.messages = cases.messages
         self.setAcceptDrops(True)
@@ -76,16 +77,9 @@ class StudyPage(QWidget):
         self.search = QLineEdit(objectName="case_search", clearButtonEnabled=True)
         self.search.setPlaceholderText("Find a case by name or state")
         self.table = CaseTable()
-        self.next = ActionButton(
-            "Open next case",
-            "Opens the next case of the order; what is shown is saved first.",
-            "Ctrl+Right",
-            "open_next",
-        )
-        self.order = QComboBox(objectName="case_order", accessibleName="Order of the cases")
-        for key, words in ORDERS.items():
-            self.order.addItem(words, key)
-        self.order.setToolTip("How the list is sorted and where “next” goes. “label next”: what teaches most first.")
+        self.ordering = OrderBox(self.session)
+        self.next, self.order = self.ordering.next, self.ordering.order
+        self.progress = ProgressBox(self.session, self.messages)
         self._lay_out()
         self.new.clicked.connect(self.ask_new)
         self.open.clicked.connect(self.ask_open)
@@ -93,7 +87,9 @@ class StudyPage(QWidget):
         self.next.clicked.connect(lambda: self._opened(self.cases.open_next(1)))
         self.table.opened.connect(self.open_case)
         self.search.textChanged.connect(self.table.filter.set_filter)
-        self.order.currentIndexChanged.connect(self._on_order)
+        self.table.pin_wished.connect(self.pin)
+        self.ordering.changed.connect(self.refresh)
+        self.progress.opened.connect(self.open_case)
         self.empty.pressed.connect(self._on_wish)
 
     def _lay_out(self) -> None:
@@ -113,12 +109,8 @@ class StudyPage(QWidget):
         filled.setContentsMargins(0, 0, 0, 0)
         filled.addWidget(self.search)
         filled.addWidget(self.table, 1)
-        foot = QHBoxLayout()
-        foot.addWidget(self.next)
-        foot.addStretch(1)
-        foot.addWidget(QLabel("order:"))
-        foot.addWidget(self.order)
-        filled.addLayout(foot)
+        filled.addWidget(self.ordering)
+        filled.addWidget(fold("Progress: minutes, corrections, when to stop", self.progress, "progress_fold"))
         self.empty = EmptyState("study_empty")
         self._stack = QStackedLayout()
         self._stack.addWidget(self.filled)
@@ -149,7 +141,8 @@ class StudyPage(QWidget):
         self.count_line.setText("" if study is None else count_words(self.session.counts()))
         self.add.allow("Open or make a study first." if study is None else self._why_readonly())
         self.add.setVisible(study is not None)
-        self.next.allow("" if rows else "There is no case to open.")
+        self.ordering.refresh(self.cases.order_words, bool(rows))
+        self.progress.refresh()
         self.search.setVisible(len(rows) >= SEARCH_FROM or bool(self.search.text()))
         if study is not None:
             self.table.cases.set_rows(rows, study.root)
@@ -168,10 +161,6 @@ class StudyPage(QWidget):
         elif not rows:
             self.empty.say("No cases yet. Drag scans here, or:", "Add cases…", "add", "Adds scans to this study.")
 
-    def _on_order(self) -> None:
-        self.session.order = str(self.order.currentData())
-        self.refresh()
-
     def _why_readonly(self) -> str:
         return "This study is open read-only: another window writes to it." if self.session.readonly else ""
 
@@ -186,6 +175,11 @@ class StudyPage(QWidget):
     def open_case(self, name: str) -> None:
         """Open a case of the list; the shown one is saved first."""
         self._opened(self.cases.open(name))
+
+    def pin(self, name: str, wanted: bool) -> None:
+        """Put a case first, or let the order decide again."""
+        with self.messages.guard(f"putting {name} first" if wanted else f"letting the order decide about {name}"):
+            self.session.pin(name, wanted)
 
     def _opened(self, opened: bool) -> None:
         if opened:
