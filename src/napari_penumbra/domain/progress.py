@@ -24,6 +24,12 @@ class Kind(StrEnum):
     CASE_DONE = "case_done"
     """``case`` was predicted and its files are whole; ``message`` is the sidecar's path relative to the study."""
     WARNING = "warning"
+    POOL = "pool"
+    """``case`` has joined or left what a running training learns from; ``message`` says how."""
+    QUEUED = "queued"
+    """The worker waits for its turn on the device; ``message`` says for what, ``step`` is its place in the queue."""
+    PAUSED = "paused"
+    """The worker has saved a checkpoint, has given the graphics card's memory back and waits to go on."""
     STOPPED = "stopped"
     FINISHED = "finished"
     FAILED = "failed"
@@ -34,6 +40,7 @@ class RunState(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPED = "stopped"
     FINISHED = "finished"
     FAILED = "failed"
@@ -43,7 +50,7 @@ class RunState(StrEnum):
     @property
     def over(self) -> bool:
         """Whether nothing more will come from the run's process."""
-        return self not in (RunState.QUEUED, RunState.RUNNING)
+        return self not in (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,8 @@ class Progress:
         Expected time left, or None when not yet known.
     message, remedy
         Words for the reader.
+    about
+        What a warning is about: a key of `diagnosis.DIAGNOSES`, or empty.
     """
 
     kind: Kind
@@ -73,6 +82,7 @@ class Progress:
     case: str = ""
     message: str = ""
     remedy: str = ""
+    about: str = ""
     time: float = field(default_factory=time.time)
 
     def to_line(self) -> str:

@@ -13,6 +13,8 @@ from napari_penumbra.domain.labels import LabelScheme
 
 JOB_VERSION = 1
 MAX_STEPS = 10_000_000
+DISK_RESERVE = 500_000_000
+"""Bytes: what a reader needs to go on saving labels for a day while nothing can be trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class RunSpec:
         For ``predict``: folder of the checkpoint, relative to the study. For ``train``: start from there if given.
     threads
         CPU threads the worker may use; 0 lets it choose (all but one).
+    disk_reserve
+        Bytes that a training leaves free on the study's disk: it stops with its checkpoint before it takes them.
+    tensorboard
+        Also write files for TensorBoard into the run's folder.
     """
 
     kind: Literal["train", "predict"]
@@ -66,6 +72,8 @@ class RunSpec:
     checkpoint: str | None = None
     threads: int = 0
     device: str = "auto"
+    disk_reserve: int = DISK_RESERVE
+    tensorboard: bool = False
     version: int = JOB_VERSION
 
     def of_role(self, role: str) -> tuple[SpecCase, ...]:
@@ -77,17 +85,7 @@ class RunSpec:
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         data["labels"] = self.labels.to_json()
         data["modalities"] = list(self.modalities)
-        data["cases"] = [
-            {
-                "name": c.name,
-                "images": list(c.images),
-                "grid": c.grid.to_json(),
-                "label": c.label,
-                "role": c.role,
-                "key": c.key,
-            }
-            for c in self.cases
-        ]
+        data["cases"] = [case_to_json(c) for c in self.cases]
         return data
 
     @classmethod
@@ -99,7 +97,7 @@ class RunSpec:
             steps = data["steps"]
             if steps is not None and not 1 <= int(steps) <= MAX_STEPS:
                 raise JobError(f"job.json asks for {steps} steps.", f"Give a number from 1 to {MAX_STEPS:,}.")
-            cases = tuple(_case_from_json(c) for c in data["cases"])
+            cases = tuple(case_from_json(c) for c in data["cases"])
             known = {f.name for f in dataclasses.fields(cls)}
             plain = {k: v for k, v in data.items() if k in known - {"cases", "labels", "modalities"}}
             return cls(
@@ -116,7 +114,20 @@ class RunSpec:
             ) from error
 
 
-def _case_from_json(data: dict[str, Any]) -> SpecCase:
+def case_to_json(case: SpecCase) -> dict[str, Any]:
+    """Plain data of one case."""
+    return {
+        "name": case.name,
+        "images": list(case.images),
+        "grid": case.grid.to_json(),
+        "label": case.label,
+        "role": case.role,
+        "key": case.key,
+    }
+
+
+def case_from_json(data: dict[str, Any]) -> SpecCase:
+    """Inverse of `case_to_json`; raises `JobError` for a file outside the study."""
     for path in [*data["images"], data["label"]]:
         if path is not None and (PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts):
             raise JobError(f"job.json names a file outside the study: {path}.", "Start the run anew.")

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from napari_penumbra.domain.errors import DiskError, JobError
+from napari_penumbra.domain.pool import RECORD_FILE, Change, labels_learnt, read_changes
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.jobs.process import WorkerProcess
@@ -28,6 +29,8 @@ _AWAY_GRACE = 180.0
 _LOG_TAIL_BYTES = 256 * 1024
 _TAIL_BYTES = 64 * 1024
 _VALIDATION = b'"kind": "validation"'
+_WARNING = b'"kind": "warning"'
+_WAITS = {Kind.QUEUED: RunState.QUEUED, Kind.PAUSED: RunState.PAUSED}
 
 
 class Job:
@@ -49,6 +52,7 @@ class Job:
         self._last_at = 0
         self._figures: Progress | None = None
         self._furthest: Progress | None = None
+        self._warnings: dict[str, Progress] = {}
 
     @property
     def id(self) -> str:
@@ -106,6 +110,12 @@ class Job:
         self._pull()
         return self._figures
 
+    @property
+    def warnings(self) -> tuple[Progress, ...]:
+        """What the worker has warned of, each sentence once, the newest last."""
+        self._pull()
+        return tuple(self._warnings.values())
+
     def catch_up(self) -> None:
         """Regard everything said so far as handed out, reading only the end of a long file.
 
@@ -119,6 +129,9 @@ class Job:
                 if at >= 0:
                     start = data.rfind(b"\n", 0, at) + 1
                     self._absorb(_parse(data[start : data.find(b"\n", at) + 1], start))
+                for line in data[:tail].splitlines():
+                    if _WARNING in line and (event := _event(line)) is not None:
+                        self._warn(event)
                 self._absorb(_parse(data[tail:], tail))
                 self._offset = len(data)
             self.events()
@@ -151,8 +164,14 @@ class Job:
             self._last, self._last_at = event, at
             if event.kind is Kind.VALIDATION:
                 self._figures = event
+            if event.kind is Kind.WARNING:
+                self._warn(event)
             if event.steps and event.kind is not Kind.STAGE:
                 self._furthest = event
+
+    def _warn(self, event: Progress) -> None:
+        self._warnings.pop(event.message, None)  # said again after a resume: it moves to the end
+        self._warnings[event.message] = event
 
     # ---------------------------------------------------------------- state
 
@@ -168,12 +187,19 @@ class Job:
             return ended
         if worker.here:
             if worker.process() is not None:
-                return RunState.RUNNING
+                return self._alive()
             self._pull()  # its last words may have come between the reading and the look at the process table
             ended = _LAST_WORDS.get(self._last.kind) if self._last and self._last_at >= worker.offset else None
             return ended or RunState.LOST
         heard = max(self._last.time if self._last else 0.0, worker.created)
-        return RunState.RUNNING if time.time() - heard < _AWAY_GRACE else RunState.LOST
+        waits = self._alive()
+        # One that waits says nothing for hours: nobody here can tell whether it is still there.
+        fresh = waits is not RunState.RUNNING or time.time() - heard < _AWAY_GRACE
+        return waits if fresh else RunState.LOST
+
+    def _alive(self) -> RunState:
+        """What a process that lives does: its last word says whether it waits."""
+        return _WAITS.get(self._last.kind, RunState.RUNNING) if self._last is not None else RunState.RUNNING
 
     def _without_worker(self) -> RunState:
         if self._last is not None:
@@ -200,6 +226,21 @@ class Job:
                 details=repr(error),
             ) from error
 
+    def pause(self, wait: bool) -> None:
+        """Ask the worker to step aside at the next step boundary, or to go on."""
+        file = self.folder / "pause"
+        try:
+            if wait:
+                file.touch()
+            else:
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            raise DiskError(
+                f"Run {self.id} could not be reached: its folder is not writable.",
+                "Free some space or check the folder's permissions, then try again.",
+                details=repr(error),
+            ) from error
+
     def kill(self, patience: float = 3.0) -> None:
         """End the worker and its children: it may save a checkpoint within ``patience`` seconds, then it is killed."""
         worker = WorkerProcess.read(self.folder)
@@ -214,6 +255,23 @@ class Job:
             psutil.wait_procs(alive, timeout=patience)
 
     # ---------------------------------------------------------------- files
+
+    def changes(self) -> list[Change]:
+        """Cases that have joined or left since it began, oldest first."""
+        try:
+            return read_changes((self.folder / RECORD_FILE).read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            return []
+
+    def labels_learnt(self) -> dict[str, list[str]]:
+        """Case to the label files (revisions) that this training has been given, also those taken back since.
+
+        Raises
+        ------
+        JobError
+            The order is missing or damaged.
+        """
+        return labels_learnt(self.spec().cases, self.changes())
 
     def log_tail(self, lines: int = 200) -> str:
         """Return the last lines of what the worker printed."""

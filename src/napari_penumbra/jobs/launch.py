@@ -103,8 +103,8 @@ def launch(folder: Path, python: str = sys.executable, threads: int = 0, *, resu
         The process could not be started.
     """
     kind = json.loads((folder / "job.json").read_text(encoding="utf-8"))["kind"]
-    with contextlib.suppress(FileNotFoundError):
-        (folder / "stop").unlink()
+    for wish in ("stop", "pause"):
+        (folder / wish).unlink(missing_ok=True)
     events = folder / "events.jsonl"
     offset = events.stat().st_size if events.exists() else 0
     command = [python, "-m", MODULE, str(kind), str(folder.resolve())]

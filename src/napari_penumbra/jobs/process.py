@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -32,12 +32,16 @@ class WorkerProcess:
         Name of the machine it runs on.
     offset
         Size of ``events.jsonl`` in bytes when it was started: what stands before belongs to an earlier process.
+    folder
+        The run's folder as the process knows it; empty in files of older versions. The process of a study that was
+        copied works in the original, not in the copy.
     """
 
     pid: int
     created: float
     host: str
     offset: int = 0
+    folder: str = ""
 
     @classmethod
     def of(cls, pid: int, offset: int = 0) -> WorkerProcess:
@@ -53,14 +57,25 @@ class WorkerProcess:
         """Read who works in a run's folder; None if nobody was started there or the file is damaged."""
         try:
             data = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            return cls(int(data["pid"]), float(data["created"]), str(data["host"]), int(data.get("offset", 0)))
+            pid, created, host = int(data["pid"]), float(data["created"]), str(data["host"])
+            made = cls(pid, created, host, int(data.get("offset", 0)), str(data.get("folder", "")))
+            return made if made._in(folder) else replace(made, created=-1.0, host=socket.gethostname())
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def write(self, folder: Path) -> None:
         """Put it into the run's folder."""
         data = {"pid": self.pid, "created": self.created, "host": self.host, "offset": self.offset}
+        data["folder"] = str(folder.resolve())
         write_text(folder / FILE, json.dumps(data))
+
+    def _in(self, folder: Path) -> bool:
+        """Whether it works in this folder; False for the copy of one."""
+        if not self.folder or self.host != socket.gethostname():
+            return True  # another machine may know the same share by another path
+        with contextlib.suppress(OSError):
+            return os.path.samefile(self.folder, folder)
+        return False
 
     @property
     def here(self) -> bool:
