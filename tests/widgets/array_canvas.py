@@ -18,6 +18,45 @@ SHAPE = (6, 20, 24)
 
 
 class ArrayCanvas:
+class ArrayViews:
+    """`Views` that remember what they were asked for."""
+
+    planes_changed = Signal(bool)
+
+    def __init__(self, canvas):
+        self.canvas = canvas
+        self.on = False
+        self.name = "usual"
+
+    def step(self, slices_on):
+        self.canvas.calls.append(("step", slices_on))
+
+    def end(self, last):
+        self.canvas.calls.append(("end", last))
+
+    def show_plane(self, name):
+        self.canvas.calls.append(("plane", name))
+
+    def show_planes(self, on):
+        self.on = on
+        self.planes_changed.emit(on)
+
+    def planes_shown(self):
+        return self.on
+
+    def windows(self):
+        return ("usual", "whole range") if self.canvas.shown else ()
+
+    def window(self):
+        return self.name
+
+    def set_window(self, name):
+        self.name = name
+        low, high = self.canvas.intensities(self.canvas.modality)
+        self.canvas.set_contrast(*((low, high) if name == "whole range" else (low + 1, high - 1)))
+        self.name = name
+
+
     """A `Canvas` on a plain array: what the plugin does with layers, without layers."""
 
     stroke = Signal(object, object)
@@ -25,11 +64,13 @@ class ArrayCanvas:
     case_changed = Signal(object)
     modality_changed = Signal(str)
     class_changed = Signal(int)
+    contrast_changed = Signal(float, float)
     tool_changed = Signal(str)
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.shown: OpenCase | None = None
+        self.views = ArrayViews(self)
         self.array: np.ndarray | None = None
         self.calls: list[tuple] = []
         self.modality: str | None = None
@@ -140,6 +181,8 @@ class ArrayCanvas:
     def select_class(self, value):
         self.calls.append(("class", value))
 
+        self.views.name = ""
+        self.contrast_changed.emit(low, high)
     def select_tool(self, name):
         self.calls.append(("tool", name))
 

@@ -53,6 +53,8 @@ class Brush:
     def __init__(self, layer: Any) -> None:
         self.layer = layer
         self.limit: Limit | None = None
+        self.held = False
+        """While True nothing is painted: the press on the picture means something else."""
         self._mm = 0.0
         self._size = 0
         # napari's mouse calls paint() and fill() of the instance; its contour tool goes through the third.
@@ -91,7 +93,7 @@ class Brush:
     def paint(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
         """Paint one dab of the brush around a voxel, as napari's ``Labels.paint``."""
         center, axes, shape = [round(float(c)) for c in coord], self.axes(), self.layer.data.shape
-        if any(not 0 <= center[a] < shape[a] for a in range(len(shape)) if a not in axes):
+        if self.held or any(not 0 <= center[a] < shape[a] for a in range(len(shape)) if a not in axes):
             return
         dab = ball(tuple(abs(float(self.layer.scale[a])) for a in axes), self.diameter_mm())
         place = [slice(c, c + 1) for c in center]
@@ -108,7 +110,7 @@ class Brush:
     def fill(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
         """Fill what is connected to a voxel, has its label and may be written to, as napari's ``Labels.fill``."""
         center, axes, data = [round(float(c)) for c in coord], self.axes(), self.layer.data
-        if any(not 0 <= c < n for c, n in zip(center, data.shape, strict=True)):
+        if self.held or any(not 0 <= c < n for c, n in zip(center, data.shape, strict=True)):
             return
         old = data[tuple(center)]
         place = tuple(slice(None) if a in axes else slice(c, c + 1) for a, c in enumerate(center))

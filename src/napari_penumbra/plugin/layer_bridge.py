@@ -32,6 +32,7 @@ from napari_penumbra.plugin.preview import Preview
 from napari_penumbra.plugin.strokes import StrokeTracker
 from napari_penumbra.plugin.tools import Tools
 from napari_penumbra.plugin.viewpoint import ClickPicker, view_of
+from napari_penumbra.plugin.views import CaseViews
 from napari_penumbra.widgets.canvas import Range, Tool
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class LayerBridge:
     dirty_changed = Signal(bool)
     case_changed = Signal(object)
     modality_changed = Signal(str)
+    contrast_changed = Signal(float, float)
     class_changed = Signal(int)
     tool_changed = Signal(str)
     labels_removed = Signal()
@@ -79,7 +81,8 @@ class LayerBridge:
         self._active = ActiveSeconds()
         self._letters = OrientationLetters(self.viewer)
         self._tools = Tools(self.class_changed.emit, self.tool_changed.emit)
-        self._modalities = Modalities(self.modality_changed.emit)
+        self._modalities = Modalities(self._on_front, self._on_contrast)
+        self.views = CaseViews(self.viewer, self._modalities, self._tools)
         self._own = OwnLayers(self.viewer, self._on_lost)
         self._contours = Contours(self.viewer, self._own)
         self._preview = Preview(self.viewer, self._own)
@@ -103,6 +106,7 @@ class LayerBridge:
         self._tracker = StrokeTracker(made.labels, self._on_change, history)
         self._tools.attach(made.labels, study.labels)
         self._modalities.attach(made.images)
+        self.views.attach(made.labels, study.labels, () if case.grid.is_picture else growing_letters(case.grid))
         self._touched = _decided_slices(case)
         self._dirty = False
         self._look_at_case(case, made)
@@ -130,6 +134,7 @@ class LayerBridge:
         self._connect(False)
         self._own.close()
         self._let_go()
+        self.views.close()
         self.layers = None
         self.case = None
 
@@ -159,6 +164,7 @@ class LayerBridge:
             self._tracker = None
         self._tools.detach()
         self._modalities.detach()
+        self.views.detach()
         self._contours.forget()
         self._preview.forget()
         self._outline = None
@@ -237,6 +243,7 @@ class LayerBridge:
                 # Painting goes on and the draft is still saved; the reader is told once per stroke, not stopped.
                 self.session.failed.emit(error)
         self._set_dirty(True)
+        self.views.changed()
         self.stroke.emit(box, after)
 
     # ---------------------------------------------------------------- tools
@@ -352,6 +359,14 @@ class LayerBridge:
         self._modalities.set_contrast(low, high)
 
     # ---------------------------------------------------------------- listening to napari
+    def _on_front(self, name: str) -> None:
+        self.views.front_changed()
+        self.modality_changed.emit(name)
+
+    def _on_contrast(self, low: float, high: float) -> None:
+        self.views.front_changed()
+        self.contrast_changed.emit(low, high)
+
 
     def _connect(self, on: bool) -> None:
         dims, view = self.viewer.dims.events, camera(self.viewer).events

@@ -13,6 +13,7 @@ from napari_penumbra.domain.case import ImageArray, OpenCase
 from napari_penumbra.domain.colour import COLOUR, PICTURE, has_colour
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, UNKNOWN_COLOR, LabelScheme
+from napari_penumbra.domain.windows import USUAL, WHOLE, Window
 from napari_penumbra.plugin.confidence_overlay import confidence_colormap, threshold_limits
 from napari_penumbra.plugin.geometry import placement
 from napari_penumbra.study.thumbnails import colour_bytes
@@ -21,8 +22,6 @@ METADATA_KEY = "penumbra"
 LABELS_OPACITY = 0.55
 PREDICTION_OPACITY = 0.8
 
-# Robust window: a few bright voxels are artefacts, but a small lesion must not be clipped with them.
-_LOW_PERCENT, _HIGH_PERCENT = 1.0, 99.8
 _SAMPLE = 200_000
 
 
@@ -137,24 +136,28 @@ def label_names(scheme: LabelScheme) -> dict[str, list[Any]]:
 
 
 def intensity_window(data: ImageArray) -> dict[str, tuple[float, float]]:
-    """Robust ``contrast_limits`` of an image, from a sample of its voxels without the empty surroundings.
+    """Robust ``contrast_limits`` of an image, ready to be layer arguments."""
+    return {"contrast_limits": window_edges(data, USUAL)}
 
-    Returns
-    -------
-    dict
-        ``contrast_limits``, ready to be layer arguments.
+
+def window_edges(data: ImageArray, window: Window) -> tuple[float, float]:
+    """Intensities at which a window begins and ends in an image.
+
+    Percentiles are those of a sample of its voxels without the empty surroundings; 0 and 100 are its very ends.
     """
+    if not window.percent:
+        return window.low, window.high
     low, high = value_range(data)
     if low == high:
-        return {"contrast_limits": (low, low + 1.0)}
+        return low, low + 1.0
     step = max(1, data.size // _SAMPLE)
     sample = data.ravel()[::step]
     # The most frequent value of a masked scan is its padding, nearly always its lowest.
     inside = sample[sample > low]
-    if inside.size < 100:
-        return {"contrast_limits": (low, high)}
-    a, b = (float(v) for v in np.percentile(inside, (_LOW_PERCENT, _HIGH_PERCENT)))
-    return {"contrast_limits": (a, b) if a < b else (low, high)}
+    if inside.size < 100 or window == WHOLE:
+        return low, high
+    a, b = (float(v) for v in np.percentile(inside, (window.low, window.high)))
+    return (a, b) if a < b else (low, high)
 
 
 def value_range(data: ImageArray) -> tuple[float, float]:

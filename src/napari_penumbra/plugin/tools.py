@@ -33,6 +33,7 @@ class Tools:
         self._tool: Tool = "paint"
         self._brush_mm = DEFAULT_BRUSH_MM
         self._three_d = False
+        self._held_value = BACKGROUND
 
     def attach(self, layer: Any, scheme: LabelScheme) -> None:
         """Take up a new case's labels layer with the tool, class and brush of the last one."""
@@ -84,6 +85,16 @@ class Tools:
         """Paint only where this holds; everywhere if None. It ends with the case."""
         if self._brush is not None:
             self._brush.limit = limit
+
+    def hold(self, on: bool) -> None:
+        """Let a press on the picture change nothing for a while: it means something else."""
+        if self._brush is None or self._layer is None:
+            return
+        self._brush.held = on
+        if on:
+            self._held_value = self._layer.selected_label  # the picker would take up another one
+        else:
+            self._layer.selected_label = self._held_value
 
     def _size_brush(self) -> None:
         if self._brush is not None:

@@ -23,6 +23,7 @@ from napari_penumbra.widgets.empty_state import EmptyState
 from napari_penumbra.widgets.method_form import fold
 from napari_penumbra.widgets.modality_strip import ModalityStrip
 from napari_penumbra.widgets.tool_box import ToolBox
+from napari_penumbra.widgets.view_box import ViewBox
 from napari_penumbra.widgets.volumes import VolumeCounter
 
 
@@ -55,6 +56,7 @@ class AnnotatePage(QWidget):
         canvas.class_changed.connect(self.classes.pick)
         canvas.tool_changed.connect(self.tools.show_tool)
         canvas.modality_changed.connect(self._on_modality)
+        canvas.contrast_changed.connect(self._on_contrast)
 
     def disconnect_all(self) -> None:
         """Stop listening to the canvas."""
@@ -63,6 +65,8 @@ class AnnotatePage(QWidget):
         self.canvas.class_changed.disconnect(self.classes.pick)
         self.canvas.tool_changed.disconnect(self.tools.show_tool)
         self.canvas.modality_changed.disconnect(self._on_modality)
+        self.canvas.contrast_changed.disconnect(self._on_contrast)
+        self.views.disconnect_all()
 
     # ---------------------------------------------------------------- layout
 
@@ -76,6 +80,7 @@ class AnnotatePage(QWidget):
         self.classes = ClassList()
         self.tools = ToolBox()
         self.strip = ModalityStrip()
+        self.views = ViewBox(self.canvas.views)
         self.edits = EditTools(self.session, self.canvas, self.cases, self.classes, self)
         self.edits_fold = fold("Tools", self.edits, "edit_tools_fold")
         self.edits_fold.toggled.connect(self.edits.on_folded)
@@ -104,6 +109,7 @@ class AnnotatePage(QWidget):
         self.strip.picked.connect(self.canvas.show_modality)
         self.strip.window_changed.connect(self.canvas.set_contrast)
         self.complete.clicked.connect(lambda: self.cases.close_case(Closing.COMPLETE))
+        self.strip.preset_picked.connect(self.canvas.views.set_window)
         self.partial.clicked.connect(lambda: self.cases.close_case(Closing.PARTIAL))
         self.reopen.clicked.connect(self.cases.reopen)
         self.previous.clicked.connect(lambda: self.cases.open_next(-1))
@@ -114,7 +120,7 @@ class AnnotatePage(QWidget):
         inner = QWidget()
         body = QVBoxLayout(inner)
         body.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.head, self.note, self.classes, self.tools, self.edits_fold, self.strip):
+        for widget in (self.head, self.note, self.classes, self.tools, self.edits_fold, self.strip, self.views):
             body.addWidget(widget)
         body.addStretch(1)
         scroll = self._scroll = scrolled(inner)
@@ -232,6 +238,10 @@ class AnnotatePage(QWidget):
 
 
 def scrolled(inner: QWidget) -> QScrollArea:
+        self.strip.show_windows(self.canvas.views.windows(), self.canvas.views.window())
+
+    def _on_contrast(self, _low: float, _high: float) -> None:
+        self._on_modality(self.canvas.modality or "")
     """Let a page scroll up and down when the screen is too low, never sideways."""
     scroll = QScrollArea()
     scroll.setWidgetResizable(True)

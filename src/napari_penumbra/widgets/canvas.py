@@ -17,6 +17,9 @@ from napari_penumbra.imaging.edits import View
 
 Tool = Literal["paint", "erase", "fill", "pick", "pan"]
 
+Plane = Literal["axial", "coronal", "sagittal"]
+PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
+
 TOOLS: tuple[Tool, ...] = ("paint", "erase", "fill", "pick", "pan")
 
 FIRST_COLOR, SECOND_COLOR = "#ffe14d", "#2f8cff"
@@ -32,6 +35,42 @@ class Range:
     high: float
     paint: bool = True
     erase: bool = False
+
+
+class Views(Protocol):
+    """How the shown case is looked at. Without a case nothing happens.
+
+    Signals
+    -------
+    planes_changed : (bool)
+        The two planes across are shown, or put away.
+    """
+
+    planes_changed: SignalInstance
+
+    def step(self, slices_on: int) -> None:
+        """Go so many slices on (back if negative), to the last one at most."""
+
+    def end(self, last: bool) -> None:
+        """Go to the first or the last slice."""
+
+    def show_plane(self, name: Plane) -> None:
+        """Turn the picture to a plane, at the crosshair."""
+
+    def show_planes(self, on: bool) -> None:
+        """Show or hide the two planes across the picture, with a crosshair."""
+
+    def planes_shown(self) -> bool:
+        """Whether they are shown."""
+
+    def windows(self) -> tuple[str, ...]:
+        """Names of the clinical windows for the modality in front, the usual one first; none for a colour picture."""
+
+    def window(self) -> str:
+        """Name of the window that the modality in front is seen through; empty when it was set by hand."""
+
+    def set_window(self, name: str) -> None:
+        """Look at the modality in front through one of `windows`, in the next cases, too."""
 
 
 class Canvas(Protocol):
@@ -52,6 +91,8 @@ class Canvas(Protocol):
         Another case is shown, or none.
     modality_changed : (str)
         Another modality has come to the front (by Tab, the strip or the layer list).
+    contrast_changed : (float, float)
+        The window of the modality in front has other edges, by whatever means.
     class_changed : (int)
         Another label value is painted with (by key, by the picker, or in napari's own controls).
     tool_changed : (str)
@@ -62,8 +103,13 @@ class Canvas(Protocol):
     dirty_changed: SignalInstance
     case_changed: SignalInstance
     modality_changed: SignalInstance
+    contrast_changed: SignalInstance
     class_changed: SignalInstance
     tool_changed: SignalInstance
+
+    @property
+    def views(self) -> Views:
+        """How the case is looked at."""
 
     @property
     def case(self) -> str | None:

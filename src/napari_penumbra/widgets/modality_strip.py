@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout, QLabeledDoubleRangeSlider
 
 
@@ -18,10 +18,13 @@ class ModalityStrip(QWidget):
         Bring this modality to the front.
     window_changed : (float, float)
         Lower and upper window edge, in intensity.
+    preset_picked : (str)
+        Look through this named window.
     """
 
     picked = Signal(str)
     window_changed = Signal(float, float)
+    preset_picked = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,6 +39,14 @@ class ModalityStrip(QWidget):
         self.window_slider.setHandleLabelPosition(QLabeledDoubleRangeSlider.LabelPosition.NoLabel)
         self.window_slider.setEdgeLabelMode(QLabeledDoubleRangeSlider.EdgeLabelMode.NoLabel)
         self._edges = QLabel()
+        self.preset = QComboBox(objectName="window_preset", accessibleName="Named window")
+        self.preset.setPlaceholderText("by hand")
+        self.preset.setMinimumContentsLength(8)
+        self.preset.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.preset.setToolTip(
+            "Named windows for this modality; the next cases open with it, too.\n"
+            "On the picture: Shift and drag, sideways for contrast, up and down for brightness."
+        )
         row = QHBoxLayout()
         row.addWidget(QLabel("Window"))
         row.addWidget(self.window_slider, 1)
@@ -44,6 +55,8 @@ class ModalityStrip(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._row)
         layout.addLayout(row)
+        layout.addWidget(self.preset)
+        self.preset.textActivated.connect(self.preset_picked)
         self.window_slider.valueChanged.connect(self._on_window)
 
     def set_modalities(self, names: Sequence[str], missing: Sequence[str] = ()) -> None:
@@ -65,6 +78,13 @@ class ModalityStrip(QWidget):
             button.clicked.connect(lambda _, chosen=name: self.picked.emit(chosen))
             self._flow.addWidget(button)
             self.buttons[name] = button
+
+    def show_windows(self, names: Sequence[str], current: str) -> None:
+        """Offer the named windows of the modality in front, and show which is in use: none if it was set by hand."""
+        self.preset.clear()
+        self.preset.addItems(list(names))
+        self.preset.setCurrentIndex(self.preset.findText(current))
+        self.preset.setEnabled(bool(names))
 
     def show_modality(self, name: str | None, contrast: tuple[float, float, float, float] | None) -> None:
         """Show which modality is in front, and its range and window edges."""

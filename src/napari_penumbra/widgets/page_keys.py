@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_penumbra.widgets.canvas import TOOLS
+from napari_penumbra.widgets.canvas import PLANES, TOOLS
 from napari_penumbra.widgets.shortcuts import bind
 from napari_penumbra.widgets.tool_box import KEYS, WORDS
 
 if TYPE_CHECKING:
     from napari_penumbra.widgets.dock import Dock
+
+FAST = 5
+"""Slices that the page keys skip."""
 
 
 def bind_page_keys(dock: Dock) -> None:
@@ -24,6 +27,7 @@ def bind_page_keys(dock: Dock) -> None:
     bind(dock, "Ctrl+Left", lambda: dock.step_case(-1), shown_on=back, name="previous_case", text="Previous case")
     _bind_classes(dock)
     _bind_tools(dock)
+    _bind_views(dock)
 
 
 def _bind_classes(dock: Dock) -> None:
@@ -53,3 +57,23 @@ def _bind_tools(dock: Dock) -> None:
         back = partial(canvas.flip_modality, -1)
         bind(page, "Shift+Tab", back, name="flip_modality_back", text="Modality before")
     bind(shown, "Ctrl+Shift+Z", canvas.redo, shown_on=(tools.redo,), name="redo", text="Redo the stroke")
+
+
+def _bind_views(dock: Dock) -> None:
+    views, box = dock.canvas.views, dock.annotate_page.views
+    walks = {
+        "slice_up": ("Up", 1, "Next slice"),
+        "slice_down": ("Down", -1, "Slice before"),
+        "slices_up": ("PgUp", FAST, f"{FAST} slices on"),
+        "slices_down": ("PgDown", -FAST, f"{FAST} slices back"),
+    }
+    for page in (dock.annotate_page, dock.review_page):
+        for name, (keys, steps, text) in walks.items():
+            bind(page, keys, partial(views.step, steps), name=name, text=text, repeat=True)
+        bind(page, "Home", partial(views.end, False), name="slice_first", text="First slice")
+        bind(page, "End", partial(views.end, True), name="slice_last", text="Last slice")
+    review = dock.review_page  # the buttons stand on the Annotate page
+    for n, plane in enumerate(PLANES):
+        show = partial(views.show_plane, plane)
+        bind(review, f"Alt+{n + 1}", show, name=f"plane_{plane}", text=plane.capitalize())
+    bind(review, "O", box.beside.click, name="planes_on", text=box.beside.text())
