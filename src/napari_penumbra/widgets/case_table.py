@@ -110,7 +110,7 @@ class CaseTable(QListView):
         self.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumHeight(4 * (2 * self.fontMetrics().lineSpacing() + 2 * _MARGIN))
+        self.setMinimumHeight(3 * (2 * self.fontMetrics().lineSpacing() + 2 * _MARGIN))
         self.activated.connect(self._open)
 
     def selected(self) -> str | None:

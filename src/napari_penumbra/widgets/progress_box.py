@@ -52,7 +52,8 @@ class ProgressBox(QWidget):
             name="save_effort",
         )
         self.plot = ProgressPlot()
-        self.key = QLabel("● corrected, with the middle of the last 5 as a line   □ painted by hand", wordWrap=True)
+        self.key = QLabel("Cases as they were finished: ● corrected  □ by hand", wordWrap=True)
+        self.key.setToolTip("The line is the middle one (median) of the last 5 corrected cases.")
         mute(self.key)
         self._lay_out()
         self.what.currentIndexChanged.connect(self._draw)
@@ -94,6 +95,19 @@ class ProgressBox(QWidget):
             part.setVisible(anything)
         if anything:
             self.plot.draw(self.done, str(self.what.currentData()))
+        self._claim_height()
+
+    def resizeEvent(self, event: Any) -> None:
+        """Claim the height that the words need at this width."""
+        super().resizeEvent(event)
+        self._claim_height()
+
+    def _claim_height(self) -> None:
+        """Ask for the height of the wrapped words: the fold around it gives what a wide box would need, else."""
+        layout = self.layout()
+        if layout is not None:
+            layout.activate()
+            self.setMinimumHeight(layout.totalHeightForWidth(self.width()))
 
     # ---------------------------------------------------------------- CSV
 

@@ -46,6 +46,7 @@ class ProgressPlot(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("progress_plot")
+        self.setFixedHeight(8 * self.fontMetrics().lineSpacing())
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._plot: Any = None
@@ -93,9 +94,7 @@ class ProgressPlot(QWidget):
         import pyqtgraph as pg
 
         self._plot = pg.PlotWidget()
-        self._plot.setFixedHeight(10 * self.fontMetrics().lineSpacing())
         item = self._plot.getPlotItem()
-        item.setLabel("bottom", "case, in the order of finishing")
         for side in ("bottom", "left"):
             item.getAxis(side).enableAutoSIPrefix(False)
         item.setMouseEnabled(x=False, y=False)  # the wheel scrolls the page
@@ -127,7 +126,7 @@ class ProgressPlot(QWidget):
             axis = item.getAxis(side)
             axis.setPen(mix(text, ground, 0.5))
             axis.setTextPen(text)
-            axis.label.setDefaultTextColor(text)
+        item.getAxis("left").label.setDefaultTextColor(text)
 
     def _theme(self) -> tuple[QColor, QColor]:
         palette = self.palette()
