@@ -62,7 +62,7 @@ class Learner:
         with self.own_random():
             for number, phase in enumerate(self.phases):
                 with self.machine.autocast():
-                    losses = phase.losses(batch)
+                    losses = self._losses(number, batch)
                 if losses is None:
                     continue
                 self._lower(number, losses, batch.step)
@@ -71,6 +71,9 @@ class Learner:
                 said |= {f"{prefix}{name}": value.detach() for name, value in losses.parts.items()}
             self.method.after_step(batch.step)
         return said
+
+    def _losses(self, number: int, batch: StepBatch) -> Losses | None:
+        return self.phases[number].losses(batch)
 
     def _lower(self, number: int, losses: Losses, step: int) -> None:
         # KNOWN COST: this waits for the device once per step. A step on broken numbers would spoil the network.
