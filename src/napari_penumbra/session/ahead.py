@@ -133,11 +133,11 @@ class Ahead(Review, Runs):
 
     # ---------------------------------------------------------------- making way
 
-    def _refuse_if_busy(self) -> None:
+    def _refuse_if_busy(self, queue: bool = False) -> None:
         self._stop_ahead()
         looking, self._looking = self._looking, True  # or the poll in there would start the next one ahead
         try:
-            super()._refuse_if_busy()
+            super()._refuse_if_busy(queue)
         finally:
             self._looking = looking
 

@@ -30,6 +30,10 @@ class RunInfo:
         Whether this model is the one that predicts.
     message
         How it stands, in words.
+    warnings
+        What its worker has warned of, a sentence and a remedy each, the newest last.
+    place
+        How many trainings come before it on its device, 0 when it does not wait.
     """
 
     id: str
@@ -44,6 +48,8 @@ class RunInfo:
     created: dt.datetime
     champion: bool
     message: str
+    warnings: tuple[str, ...] = ()
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)

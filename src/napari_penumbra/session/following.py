@@ -4,26 +4,64 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import time
 
-from napari_penumbra.domain.errors import JobError, UsageError
+from napari_penumbra.domain.errors import JobError, PenumbraError, UsageError
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.jobs.job import Job
+from napari_penumbra.jobs.pool import offer
 from napari_penumbra.session import champion, words
 from napari_penumbra.session.base import Base, idle_words
 from napari_penumbra.session.champion import RunInfo
 from napari_penumbra.session.registrar import Registrar
+from napari_penumbra.study.store import Study
+
+_OFFER_SECONDS = 1.0
+"""At most so often a training is told of the pool: listing a large one takes a tenth of a second."""
 
 
 class Following(Base):
     """Finds the runs of a study, passes on what they say, and crowns champions."""
 
+    learn_on: bool = True
+    """Let trainings learn from cases that are accepted, and no more from those taken back, while they run."""
+
     def __init__(self) -> None:
+        self._pool_changed = False
+        self._offered_at = 0.0
         self._jobs: dict[str, Job] = {}
         self._kinds: dict[str, tuple[str, str]] = {}
         self._live: list[str] = []
         self._news = ""
         self._registrar = Registrar()
         super().__init__()
+        self.case_changed.connect(self._on_pool_changed)
+        self.study_changed.connect(self._on_pool_changed)
+
+    def close(self) -> None:
+        """Close the study. A running worker goes on, and learns from what was accepted until now."""
+        self._offer_pool()
+        super().close()
+
+    def _take(self, study: Study) -> None:
+        self._offer_pool()
+        super()._take(study)
+
+    def _on_pool_changed(self, case: str = "") -> None:
+        self._pool_changed = True
+
+    def _offer_pool(self) -> None:
+        """Tell running trainings of the pool, if it may have changed."""
+        if not self._pool_changed or not self.learn_on or self.study is None or self.readonly:
+            return
+        self._pool_changed, self._offered_at = False, time.monotonic()
+        trainings = [run for run in self._live if self._kinds[run][0] == "train"]
+        try:
+            pool = self.study.pool() if trainings else ()
+            for run in trainings:
+                offer(self._jobs[run].folder, pool)
+        except PenumbraError as error:
+            self.failed.emit(error)
 
     def _forget(self) -> None:
         super()._forget()
@@ -47,6 +85,8 @@ class Following(Base):
                 self._judge(job, state)
                 if state is RunState.LOST:
                     self._news = self._end_words(job, state)
+        # A window that crashed may have accepted cases without telling.
+        self._pool_changed, self._offered_at = True, 0.0
         if not study.readonly:
             study.register_predictions()
             # Drafts of runs that were being made when the program was killed; nobody else makes any.
@@ -72,7 +112,16 @@ class Following(Base):
     @property
     def active(self) -> str | None:
         """The run that is followed: it runs, or its end has not been polled yet. None when nothing runs."""
-        return self._live[0] if self._live else None
+        return next((run for run in self._live if not self._waits(run)), self._live[0] if self._live else None)
+
+    @property
+    def live(self) -> tuple[str, ...]:
+        """All runs that go on, those that wait for their turn among them."""
+        return tuple(self._live)
+
+    def _waits(self, run: str) -> bool:
+        last = self._jobs[run].last
+        return last is not None and last.kind is Kind.QUEUED
 
     def runs(self) -> list[RunInfo]:
         """All runs of the study, the newest first."""
@@ -104,6 +153,8 @@ class Following(Base):
             created=created,
             champion=best,
             message=self._end_words(job, state) if state.over else self._running_words(job),
+            warnings=tuple(f"{event.message} {event.remedy}".strip() for event in job.warnings),
+            place=int(job.last.metrics.get("place", 0)) if state is RunState.QUEUED and job.last else 0,
         )
 
     def history(self, run: str) -> list[Progress]:
@@ -120,6 +171,8 @@ class Following(Base):
         """Pass on what the workers have said since the last call. Cheap: call it a few times a second."""
         if not self._live and not self._registrar.busy:
             return
+        if time.monotonic() - self._offered_at >= _OFFER_SECONDS:
+            self._offer_pool()
         self._collect()
         for run in list(self._live):
             if run in self._live:  # a listener may have closed the study
@@ -182,8 +235,11 @@ class Following(Base):
         self._update_status()
 
     def _words(self) -> str:
-        if self.study is not None and self._live:
-            return self._running_words(self._jobs[self._live[0]])
+        active = self.active
+        if self.study is not None and active is not None:
+            job, waiting = self._jobs[active], sum(self._waits(run) for run in self._live if run != active)
+            queue = f" · {waiting} waiting" if waiting else ""
+            return self._running_words(job) + queue + self._warning_words(job)
         idle = idle_words(self)
         return f"{self._news} {idle}" if self._news else idle
 
@@ -191,6 +247,13 @@ class Following(Base):
         kind, title = self._kinds[job.id]
         stopping = " · stopping…" if (job.folder / "stop").exists() else ""
         return words.running(kind, title, job.last, job.furthest, job.figures) + stopping
+
+    def _warning_words(self, job: Job) -> str:
+        """Say the newest diagnosis as long as the run goes on; the run list has them all, with their remedies."""
+        found = next((event for event in reversed(job.warnings) if event.about), None)
+        if found is None or found is job.last:
+            return ""
+        return f" · ⚠ {found.message}"
 
     def _end_words(self, job: Job, state: RunState) -> str:
         kind, title = self._kinds[job.id]

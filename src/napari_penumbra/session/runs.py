@@ -16,6 +16,7 @@ from napari_penumbra.jobs.job import Job
 from napari_penumbra.jobs.launch import check, launch, prepare
 from napari_penumbra.jobs.machine import look
 from napari_penumbra.jobs.methods_info import MethodInfo, find, method_infos
+from napari_penumbra.jobs.pool import offer
 from napari_penumbra.session import champion
 from napari_penumbra.session.facts import facts_of
 from napari_penumbra.session.following import Following
@@ -100,6 +101,8 @@ class Runs(Following):
         reference: bool = True,
         validation: int | None = None,
         threads: int = 0,
+        queue: bool = False,
+        tensorboard: bool = False,
     ) -> str:
         """Start a training in its own process.
 
@@ -117,6 +120,10 @@ class Runs(Following):
             How many labelled cases to freeze, if none are frozen yet; None draws a fifth of four or more.
         threads
             CPU threads; 0 for all but one.
+        queue
+            Wait for the training that runs now, instead of refusing.
+        tensorboard
+            Also write files for TensorBoard into the run's folder.
 
         Returns
         -------
@@ -129,7 +136,7 @@ class Runs(Following):
             Unknown method, preset or parameter; no labelled case; another run is active.
         """
         study = self.writable()
-        self._refuse_if_busy()
+        self._refuse_if_busy(queue)
         info = find(self.methods(), method)
         info.check(preset, dict(config or {}))
         settings, steps = _settings(config, steps)
@@ -149,6 +156,7 @@ class Runs(Following):
             seed=seed,
             reference=reference and info.uses_unlabelled,
             threads=threads,
+            tensorboard=tensorboard,
         )
         return self._start(spec, method)
 
@@ -242,9 +250,11 @@ class Runs(Following):
         self._update_status()
         return run
 
-    def _refuse_if_busy(self) -> None:
+    def _refuse_if_busy(self, queue: bool = False) -> None:
+        """Refuse when something runs; with ``queue`` only when it is a prediction, which trainings do not wait for."""
         self.poll()  # a run that has ended since the last look does not stand in the way
-        if busy := self._busy():
+        busy = self._busy()
+        if busy and not (queue and all(self._kinds[run][0] == "train" for run in self._live)):
             raise busy
 
     def _busy(self) -> UsageError | None:
@@ -264,24 +274,47 @@ class Runs(Following):
             raise UsageError(f"Run {run} is not running.", "`penumbra runs` shows how each stands.")
         job.stop()
 
-    def resume(self, run: str, threads: int | None = None) -> str:
-        """Go on with a run that was stopped, was lost or has failed.
+    def pause(self, run: str) -> None:
+        """Ask a training to step aside: it saves, gives the graphics card's memory back and waits for `resume`."""
+        job = self._job(run)
+        if self._kinds[run][0] != "train":
+            raise UsageError("A prediction cannot be paused.", "Stop it; it goes on with the cases that are left.")
+        if job.state() is not RunState.RUNNING:
+            raise UsageError(f"Run {run} is not running.", "`penumbra runs` shows how each stands.")
+        job.pause(True)
+        self._update_status()
+
+    def resume(self, run: str, threads: int | None = None, queue: bool = False) -> str:
+        """Go on with a run that is paused, was stopped, was lost or has failed.
+
+        Parameters
+        ----------
+        queue
+            Wait for the training that runs now, instead of refusing.
 
         Returns
         -------
         str
             The run's id; for a prediction that of a new run over the cases still to do.
         """
-        self.writable()
-        self._refuse_if_busy()
+        study = self.writable()
         job = self._job(run)
         state = job.state()
+        if not state.over and (job.folder / "pause").exists():
+            job.pause(False)
+            self._update_status()
+            return run
+        self._refuse_if_busy(queue)
+        if not state.over:
+            raise UsageError(f"Run {run} is going on already.", "`penumbra runs` shows how each stands.")
         if state is RunState.FINISHED:
             raise UsageError(f"Run {run} has finished.", "Start a new one.")
         spec = job.spec()
         if spec.kind == "predict":
             return self._resume_prediction(job, spec)
         champion.forget(job.folder)
+        if self.learn_on:
+            offer(job.folder, study.pool())
         launch(job.folder, threads=spec.threads if threads is None else threads, resume=job.checkpoint() is not None)
         self._news = ""
         self._live.append(run)

@@ -8,7 +8,6 @@ from typing import Literal
 
 from napari_penumbra.domain.case import Annotation
 from napari_penumbra.domain.errors import JobError, UsageError
-from napari_penumbra.domain.spec import SpecCase
 from napari_penumbra.jobs.job import Job
 from napari_penumbra.session.cases import Cases
 from napari_penumbra.study.history import Event
@@ -42,7 +41,8 @@ class TakingBack(Cases):
     def learnt_from(self, name: str) -> list[Learnt]:
         """Models with a checkpoint that were given a label of this case, the newest first.
 
-        Read from the order that each training was started with (``runs/<id>/job.json``), which never changes.
+        Read from the order that each training was started with (``runs/<id>/job.json``), which never changes, and from
+        the worker's record of the cases that have joined since (``runs/<id>/pool.jsonl``).
         """
         study = self.opened()
         study.case(name)  # says in words when there is no such case
@@ -53,12 +53,10 @@ class TakingBack(Cases):
             if row.kind != "train":
                 continue
             given = _given(Job(study.layout.run(row.id)), name)
-            if given is None or given.label is None or given.role not in ("labelled", "validation"):
+            if given is None:
                 continue
-            role: Literal["labelled", "validation"] = "labelled" if given.role == "labelled" else "validation"
-            found.append(
-                Learnt(row.id, row.method, row.created, role, revisions.get(given.label, ""), row.id == champion)
-            )
+            role, label = given
+            found.append(Learnt(row.id, row.method, row.created, role, revisions.get(label, ""), row.id == champion))
         return found
 
     def champion_before(self, name: str) -> str | None:
@@ -126,11 +124,15 @@ class TakingBack(Cases):
         return self.opened().history(name)
 
 
-def _given(job: Job, name: str) -> SpecCase | None:
-    """How a training was given a case; None when it was not, or has no model that could have learnt."""
+def _given(job: Job, name: str) -> tuple[Literal["labelled", "validation"], str] | None:
+    """How a training was given a case, and its newest label; None when not, or without a model to have learnt it."""
     try:
         if job.checkpoint() is None:
             return None
-        return next((case for case in job.spec().cases if case.name == name), None)
+        if learnt := job.labels_learnt().get(name):
+            return "labelled", learnt[-1]
+        frozen = {case.name: case.label for case in job.spec().of_role("validation")}
+        label = frozen.get(name)
+        return None if label is None else ("validation", label)
     except JobError:  # its folder is gone: so is the model
         return None

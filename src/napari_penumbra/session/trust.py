@@ -60,12 +60,13 @@ class Trust(Base):
         if run not in known:
             known[run] = None  # also ends a circle of orders that name each other
             # A job of its own: those of the session belong to the window's thread.
+            job = Job(study.layout.run(run))
             try:
-                spec = Job(study.layout.run(run)).spec()
+                spec = job.spec()
                 if spec.kind == "predict" and spec.checkpoint:
                     known[run] = self._model(study, PurePosixPath(spec.checkpoint).parts[1], known)
                 else:
-                    known[run] = _Model(run, spec.method, frozenset(case.name for case in spec.of_role("labelled")))
+                    known[run] = _Model(run, spec.method, frozenset(job.labels_learnt()))
             except (PenumbraError, ValueError, KeyError, TypeError, IndexError):
                 # The run's folder is gone: the study still knows its method.
                 row = next((row for row in study.runs() if row.id == run and row.kind == "train"), None)

@@ -50,6 +50,10 @@ def dice_words(figures: Progress | None) -> str:
     return f"Dice {share(dice)} ({gain(dice, reference)})"
 
 
+_SAID = (Kind.STAGE, Kind.WARNING, Kind.POOL, Kind.QUEUED, Kind.PAUSED)
+"""Events whose own words are worth a place in the status line."""
+
+
 def running(kind: str, title: str, last: Progress | None, furthest: Progress | None, figures: Progress | None) -> str:
     """Say what a running worker does: ``mean teacher · step 1,240/3,000 · Dice .71 (…) · 6 min left``."""
     if last is None:
@@ -60,11 +64,12 @@ def running(kind: str, title: str, last: Progress | None, furthest: Progress | N
             parts.append(f"predicting · case {furthest.step:,}/{furthest.steps:,}")
         elif furthest.step or last.kind is not Kind.STAGE:
             parts.append(f"step {furthest.step:,}/{furthest.steps:,}")
-    if last.kind in (Kind.STAGE, Kind.WARNING) and last.message:
+    if last.kind in _SAID and last.message:
         parts.append(last.message)
     if kind == "train":
         parts.append(dice_words(figures))
-    if furthest is not None and furthest.eta_seconds is not None and furthest.step < furthest.steps:
+    waits = last.kind in (Kind.QUEUED, Kind.PAUSED)
+    if not waits and furthest is not None and furthest.eta_seconds is not None and furthest.step < furthest.steps:
         parts.append(f"{duration(furthest.eta_seconds)} left")
     return " · ".join(part for part in parts if part)
 
@@ -78,6 +83,8 @@ def ended(kind: str, title: str, state: RunState, last: Progress | None, furthes
     if state is RunState.FINISHED:
         return f"{title} finished{steps}."
     if state is RunState.STOPPED:
+        if last is not None and last.about:  # not by the reader
+            return f"{title} stopped{steps}: {last.message} {last.remedy}"
         return f"{title} was stopped{steps}. {back}"
     if state is RunState.LOST:
         said = f' Its last words: "{last.message}".' if last is not None and last.message else ""

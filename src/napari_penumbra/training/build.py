@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from collections.abc import Callable
@@ -20,8 +21,10 @@ from napari_penumbra.inference.run import PredictionRun
 from napari_penumbra.methods._base import Method
 from napari_penumbra.training import checkpoint as checkpoints
 from napari_penumbra.training.checkpoint import METHOD_PREFIX, load_method, under
+from napari_penumbra.training.crew import Crew
 from napari_penumbra.training.events import Tell
 from napari_penumbra.training.learner import restore_weights
+from napari_penumbra.training.learning_on import PoolFile
 from napari_penumbra.training.plan import configure, make_plan, problem_of
 from napari_penumbra.training.trainer import Order, Trainer
 
@@ -60,8 +63,18 @@ def make_reference(method: Method) -> Method | None:
     return Supervised.twin_of(method)
 
 
-def make_trainer(run: Path, spec: RunSpec, tell: Tell, stopping: Callable[[], bool], *, resume: bool) -> Trainer:
-    """Prepare a training, from the start, from another model's weights, or from its own last checkpoint."""
+def make_trainer(
+    run: Path, spec: RunSpec, tell: Tell, stopping: Callable[[], bool], *, resume: bool, crew: Crew | None = None
+) -> Trainer:
+    """Prepare a training, from the start, from another model's weights, or from its own last checkpoint.
+
+    Parameters
+    ----------
+    crew
+        The processes that train together; None for one alone.
+    """
+    crew = crew or Crew()
+    spec = dataclasses.replace(spec, device=crew.device(spec.device))
     folder = run / "checkpoints"
     saved = _newest_usable(folder, tell) if resume else None
     # The plan of the checkpoint: the networks know that grid and no other.
@@ -73,7 +86,9 @@ def make_trainer(run: Path, spec: RunSpec, tell: Tell, stopping: Callable[[], bo
     elif saved is None:
         method.start()
     reference = make_reference(method) if spec.reference else None
-    trainer = Trainer(Order(study_of(run), folder, spec, plan, spec.method, method, reference, tell, stopping))
+    asked = crew.agreed(stopping)
+    order = Order(study_of(run), folder, spec, plan, spec.method, method, reference, tell, asked, crew, PoolFile(run))
+    trainer = Trainer(order)
     if saved is not None:
         trainer.resume(saved)
     elif resume:

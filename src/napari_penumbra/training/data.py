@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from napari_penumbra.domain.errors import DiskError, JobError, PenumbraError
 from napari_penumbra.domain.labels import LabelArray
-from napari_penumbra.domain.spec import SpecCase
+from napari_penumbra.domain.spec import SpecCase, case_from_json, case_to_json
 from napari_penumbra.inference.plan import Shape
 from napari_penumbra.methods._base import IGNORE
 from napari_penumbra.training.cache import CaseCache
@@ -45,19 +45,21 @@ class Landmarks:
     """Where patches of a case may be centred.
 
     ``foreground`` has one array per class that is present. ``known`` is set for partially labelled cases only: voxels
-    that are not unknown, as a patch of nothing but unknown voxels teaches nothing.
+    that are not unknown, as a patch of nothing but unknown voxels teaches nothing. ``counts`` has the voxels of each
+    class index that is present.
     """
 
     foreground: list[Places] = field(default_factory=list)
     known: Places | None = None
+    counts: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, classes: LabelArray) -> Landmarks:
         """Look through a label volume of class indices."""
-        present = [int(c) for c in np.unique(classes)]
+        present, voxels = (values.tolist() for values in np.unique(classes, return_counts=True))
         foreground = [thin(np.flatnonzero(classes == c)) for c in present if c not in (0, IGNORE)]
         known = thin(np.flatnonzero(classes != IGNORE)) if IGNORE in present else None
-        return cls(foreground, known)
+        return cls(foreground, known, dict(zip(present, voxels, strict=True)))
 
 
 def thin(places: Places, most: int = MAX_PLACES) -> Places:
@@ -73,7 +75,7 @@ class PatchStream:
     Parameters
     ----------
     cases
-        Where patches come from; at least one.
+        Where patches come from; others may join and any may leave while the training runs.
     seed
         Of this stream's generator.
     margin
@@ -103,14 +105,59 @@ class PatchStream:
         self._queue: list[int] = []
         self._bad: set[int] = set()
         self._landmarks: dict[int, Landmarks] = {}
+        self._ordered = len(self.cases)
+        # A case keeps its number for good, also when it has left: the queue of a checkpoint then still fits.
+        self._gone: set[int] = set()
+        self._joined: set[int] = set()
+        self.met: Callable[[SpecCase, npt.NDArray[np.float16]], None] = lambda case, image: None
+        """Told of each case, with its images, when it is first drawn from."""
+        self._met: set[int] = set()
 
     def survey(self) -> None:
         """Read the labels of all cases once and remember where foreground lies."""
+        for index in range(len(self.cases)):
+            self._survey(index)
+
+    def _survey(self, index: int) -> None:
+        case = self.cases[index]
+        self._guard(index, lambda: self.cache.image(case))
+        marks = self._guard(index, lambda: Landmarks.of(self.cache.label(case)))
+        if marks is not None:
+            self._landmarks[index] = marks
+
+    # ------------------------------------------------------------- members
+
+    def members(self) -> dict[str, SpecCase]:
+        """Cases that have not left, by name; unreadable ones among them."""
+        return {case.name: case for i, case in enumerate(self.cases) if i not in self._gone}
+
+    def join(self, case: SpecCase) -> None:
+        """Take in a case, or the new labels of one that is here; it comes next."""
+        numbers = {known.name: i for i, known in enumerate(self.cases)}
+        index = numbers.get(case.name, len(self.cases))
+        if index == len(self.cases):
+            self.cases.append(case)
+        else:
+            self.cases[index] = case
+        for forgotten in (self._bad, self._gone):
+            forgotten.discard(index)
+        self._landmarks.pop(index, None)
+        self._met.discard(index)
+        self._joined.add(index)
+        self._queue = [index, *(i for i in self._queue if i != index)]
+        if self.labelled:
+            self._survey(index)
+
+    def leave(self, name: str) -> None:
+        """Draw from a case no more."""
         for index, case in enumerate(self.cases):
-            self._guard(index, lambda case=case: self.cache.image(case))  # type: ignore[misc]
-            marks = self._guard(index, lambda case=case: Landmarks.of(self.cache.label(case)))  # type: ignore[misc]
-            if marks is not None:
-                self._landmarks[index] = marks
+            if case.name == name:
+                self._gone.add(index)
+                self._landmarks.pop(index, None)
+
+    def class_voxels(self) -> dict[str, dict[int, int]]:
+        """Case name to voxels per class index, of the labelled cases that can be read."""
+        return {self.cases[i].name: m.counts for i, m in sorted(self._landmarks.items())}
 
     def partial_cases(self) -> list[SpecCase]:
         """Labelled cases with unknown voxels: those voxels can still teach without a label."""
@@ -119,7 +166,11 @@ class PatchStream:
     @property
     def empty(self) -> bool:
         """Whether no case is left to draw from."""
-        return len(self._bad) == len(self.cases)
+        return len(self._out) == len(self.cases)
+
+    @property
+    def _out(self) -> set[int]:
+        return self._bad | self._gone
 
     @property
     def foreground_voxels(self) -> int:
@@ -134,7 +185,7 @@ class PatchStream:
 
     # ------------------------------------------------------------- drawing
 
-    def draw(self, count: int, patch: Shape, foreground_share: float) -> Patches:
+    def draw(self, count: int, patch: Shape, foreground_share: float, mine: range | None = None) -> Patches:
         """Draw a batch.
 
         Parameters
@@ -145,17 +196,27 @@ class PatchStream:
             Size (z, y, x). Where the volume is smaller, images are padded with 0 and labels with `IGNORE`.
         foreground_share
             Expected share of patches that are centred on foreground, as far as any is known.
+        mine
+            Which of them are wanted here; None for all. The others are drawn as well, by processes that train along,
+            and not read.
+
+        Returns
+        -------
+        Patches
+            Those wanted; the names are of all that were drawn.
         """
-        images = np.zeros((count, len(self.cache.plan.modalities), *patch), np.float32)
-        labels = np.full((count, *patch), IGNORE, np.uint8) if self.labelled else None
+        mine = mine if mine is not None else range(count)
+        images = np.zeros((len(mine), len(self.cache.plan.modalities), *patch), np.float32)
+        labels = np.full((len(mine), *patch), IGNORE, np.uint8) if self.labelled else None
         names = []
         for n in range(count):
             wants = bool(self._random.random() < foreground_share)
             index, image = self._next_case(wants)
             start = self._start(index, (image.shape[1], image.shape[2], image.shape[3]), patch, wants)
-            copy_patch(image, start, images[n])
-            if labels is not None:
-                copy_patch(self.cache.label(self.cases[index]), start, labels[n])
+            if n in mine:
+                copy_patch(image, start, images[n - mine.start])
+                if labels is not None:
+                    copy_patch(self.cache.label(self.cases[index]), start, labels[n - mine.start])
             names.append(self.cases[index].name)
         return Patches(images, labels, tuple(names))
 
@@ -164,6 +225,9 @@ class PatchStream:
             index = self._take(wants_foreground)
             image = self._guard(index, lambda index=index: self.cache.image(self.cases[index]))  # type: ignore[misc]
             if image is not None:
+                if index not in self._met:
+                    self._met.add(index)
+                    self.met(self.cases[index], image)
                 return index, image
 
     def _take(self, wants_foreground: bool) -> int:
@@ -173,8 +237,8 @@ class PatchStream:
                 "None of the cases to learn from can be read.",
                 "See the warnings before; check that the files are there.",
             )
-        able = {i for i, m in self._landmarks.items() if m.foreground} - self._bad
-        suits = able if wants_foreground and able else set(range(len(self.cases))) - self._bad
+        able = {i for i, m in self._landmarks.items() if m.foreground} - self._out
+        suits = able if wants_foreground and able else set(range(len(self.cases))) - self._out
         for _ in range(2):
             for position, index in enumerate(self._queue):
                 if index in suits:
@@ -212,7 +276,7 @@ class PatchStream:
 
     def _guard(self, index: int, read: Callable[[], Any]) -> Any:
         """Read something of a case; None, and the case is out, when that fails."""
-        if index in self._bad:
+        if index in self._out:
             return None
         try:
             return read()
@@ -232,13 +296,25 @@ class PatchStream:
             "random": self._random.bit_generator.state,
             "queue": list(self._queue),
             "bad": sorted(self._bad),
-            "cases": len(self.cases),
+            "cases": self._ordered,
+            "joined": [[i, case_to_json(self.cases[i])] for i in sorted(self._joined)],
+            "gone": sorted(self._gone),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Inverse of `state`; nothing happens when the cases are not those of then."""
-        if int(state["cases"]) != len(self.cases):
+        """Inverse of `state`; nothing happens when the order's cases are not those of then."""
+        if int(state["cases"]) != self._ordered:
             return
+        # Checkpoints of before cases could join have neither.
+        for index, data in state.get("joined", ()):
+            self.cases[int(index) : int(index) + 1] = [case_from_json(data)]
+            self._joined.add(int(index))
+            self._landmarks.pop(int(index), None)
+            if self.labelled:
+                self._survey(int(index))
+        self._gone = {int(i) for i in state.get("gone", ())}
+        for index in self._gone:
+            self._landmarks.pop(index, None)
         self._random.bit_generator.state = state["random"]
         self._queue = [int(i) for i in state["queue"]]
         self._bad = {int(i) for i in state["bad"]}

@@ -17,6 +17,8 @@ from napari_penumbra.methods._base import Losses, Method, Phase, StepBatch
 class Diverged(JobError):
     """A loss or a weight is no longer a number."""
 
+    about = "not-a-number"
+
 
 class Learner:
     """Trains one method.
@@ -94,6 +96,18 @@ class Learner:
         """Free what a failed step has left behind."""
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
+
+    def move(self, device: torch.device) -> None:
+        """Take networks and optimisers to another device and forget gradients; random numbers stay as they are."""
+        self.forget_gradients()
+        for tensor in [*self.method.parameters(), *self.method.buffers()]:
+            tensor.data = tensor.data.to(device)
+        for optimiser in self.optimisers:
+            for parameter, entry in optimiser.state.items():
+                for name, value in entry.items():
+                    # Counts of steps live on the CPU wherever the weights are.
+                    if isinstance(value, Tensor) and value.shape == parameter.shape:
+                        entry[name] = value.to(device)
 
     def check_finite(self) -> None:
         """Raise `Diverged` when any weight is not a number: such a state must never replace a good checkpoint."""

@@ -63,6 +63,7 @@ def _plain_state(trainer: Trainer) -> dict[str, Any]:
         "steps": trainer.steps,
         "limits": trainer.limits.to_json(),
         "figures": trainer.figures,
+        "watch": trainer.watch.to_json(),
         "optimisers": {},
         "streams": {
             "labelled": trainer.labelled.state(),
@@ -98,6 +99,9 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
             learner.restore_moments(under(prefix, checkpoint.optimisers), state["optimisers"][prefix])
         _restore_random(trainer, checkpoint)
         trainer.labelled.restore(state["streams"]["labelled"])
+        trainer.watch.restore(state.get("watch"))
+        if trainer.unlabelled is None and state["streams"]["unlabelled"] is not None:
+            trainer.unlabelled = trainer.unlabelled_stream([])  # its cases have all joined later
         if trainer.unlabelled is not None and state["streams"]["unlabelled"] is not None:
             trainer.unlabelled.restore(state["streams"]["unlabelled"])
             places = {number: found.numpy() for number, found in under("pool/", checkpoint.optimisers).items()}

@@ -30,6 +30,7 @@ from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.imaging.atomic import write_text
 from napari_penumbra.training.events import EventLog
+from napari_penumbra.training.turn import in_turn
 
 
 class StopRequest:
@@ -99,7 +100,11 @@ def work(run: Path, command: str, *, resume: bool = False) -> int:
         _sign(run, offset)
         stopping = StopRequest(run / "stop")
         tell(Progress(Kind.STARTED, message="Resuming." if resume else "Starting."))
-        _run(run, command, tell, stopping, resume)
+        with in_turn(run, command, tell, stopping) as mine:
+            if mine:
+                _run(run, command, tell, stopping, resume)
+            else:
+                tell(Progress(Kind.STOPPED, message="It was taken out of the queue before its turn had come."))
         return 0
     except PenumbraError as error:
         return _fail(tell, error)
@@ -151,6 +156,7 @@ def _sign(run: Path, offset: int) -> None:
         "created": psutil.Process().create_time(),
         "host": socket.gethostname(),
         "offset": offset,
+        "folder": str(run.resolve()),
     }
     write_text(run / "worker.json", json.dumps(data))
 
@@ -170,7 +176,8 @@ def _fail(tell: EventLog, error: PenumbraError) -> int:
     if error.details:
         sys.stderr.write(error.details + "\n")
     sys.stderr.flush()
-    tell(Progress(Kind.FAILED, message=error.message, remedy=error.remedy))
+    about = str(getattr(error, "about", ""))
+    tell(Progress(Kind.FAILED, message=error.message, remedy=error.remedy, about=about))
     return error.exit_code
 
 
