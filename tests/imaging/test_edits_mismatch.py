@@ -147,7 +147,7 @@ def test_painting_leaves_what_is_there_unless_both_are_made_anew(maps):
     every = mismatch_edit(labels, found, core=2, penumbra=1, over=Over.EVERYTHING)
     assert keeps_to_the_rules(labels, every, (0, 1, 2, 3, 255))[7, 30, 62] == 2
     assert edit.figures["core"] == f"{core.sum() * ML:.1f} ml"
-    assert edit.figures["mismatch ratio"] == f"{late.sum() / core.sum():.1f}"
+    assert edit.figures["ratio"] == f"{late.sum() / core.sum():.1f}"
 
 
 @pytest.mark.parametrize("seed", [500, 501, 503])

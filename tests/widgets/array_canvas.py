@@ -11,13 +11,13 @@ from psygnal import Signal
 from napari_penumbra.domain.case import OpenCase
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.labels import LabelScheme
+from napari_penumbra.imaging.edits import View
 from napari_penumbra.session import Session
 
 SHAPE = (6, 20, 24)
 """(z, y, x) of the test cases."""
 
 
-class ArrayCanvas:
 class ArrayViews:
     """`Views` that remember what they were asked for."""
 
@@ -57,20 +57,21 @@ class ArrayViews:
         self.name = name
 
 
+class ArrayCanvas:
     """A `Canvas` on a plain array: what the plugin does with layers, without layers."""
 
     stroke = Signal(object, object)
     dirty_changed = Signal(bool)
     case_changed = Signal(object)
     modality_changed = Signal(str)
-    class_changed = Signal(int)
     contrast_changed = Signal(float, float)
+    class_changed = Signal(int)
     tool_changed = Signal(str)
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.shown: OpenCase | None = None
         self.views = ArrayViews(self)
+        self.shown: OpenCase | None = None
         self.array: np.ndarray | None = None
         self.calls: list[tuple] = []
         self.modality: str | None = None
@@ -78,6 +79,9 @@ class ArrayViews:
         self._dirty = False
         self._windows: dict[str, tuple[float, float]] = {}
         self._history: list[tuple] = []
+        self.preview: tuple | None = None
+        self.on_point = None
+        self.looking_at = View(0, 3, ((3, 0, 0), (4, *SHAPE[1:])))
         self._undone: list[tuple] = []
 
     @property
@@ -177,12 +181,12 @@ class ArrayViews:
 
     def set_contrast(self, low, high):
         self._windows[self.modality] = (low, high)
+        self.views.name = ""
+        self.contrast_changed.emit(low, high)
 
     def select_class(self, value):
         self.calls.append(("class", value))
 
-        self.views.name = ""
-        self.contrast_changed.emit(low, high)
     def select_tool(self, name):
         self.calls.append(("tool", name))
 

@@ -61,7 +61,8 @@ def test_a_key_opens_previews_and_applies_as_one_step(dock, edits, canvas, study
     assert box == ((2, 5, 5), (4, 12, 12))
     assert changed.all()
     assert (after == 1).all()
-    assert edits.words.text().startswith("Adds 98 voxels (1.96 ml) of penumbra. 2 slices between 2 painted ones.")
+    assert edits.words.text() == "Adds 98 voxels (1.96 ml) of penumbra."
+    assert edits.notes.text() == "2 slices between 2 painted ones."
     assert not canvas.labels()[2].any(), "a preview writes nothing"
     steps = len(canvas._history)
     qtbot.keyClick(dock, Qt.Key.Key_Return)
@@ -71,6 +72,7 @@ def test_a_key_opens_previews_and_applies_as_one_step(dock, edits, canvas, study
     assert edits.words.text().startswith("Interpolate applied")
     canvas.undo()
     assert not canvas.labels()[2:4].any()
+    assert not edits.bar.isVisible(), "what was said of it is no news any more"
 
 
 def test_escape_cancels_and_enter_is_free_again(dock, edits, canvas, qtbot):

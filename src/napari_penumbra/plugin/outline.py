@@ -66,6 +66,7 @@ def move_outline(layer: Any, grid: Grid, region: Region, plane: Sequence[int]) -
     """Let an outline's layer show another region. It has no history that could be mixed up: nobody paints on it."""
     data, place = outline_of(region, grid, plane)
     layer.data = data
+    layer.editable = False  # napari allows it again with every new array
     layer.scale = place["scale"]
     layer.translate = place["translate"]
 

@@ -110,6 +110,7 @@ class Preview:
             for t, s, f, low in zip(place["translate"], place["scale"], scale, self._box[0], strict=True)
         )
         self._layer.data = data
+        self._layer.editable = False  # napari allows it again with every new array
         self._layer.contour = thickness
         self._layer.scale, self._layer.translate, self._layer.units = scale, translate, place["units"]
 

@@ -85,6 +85,7 @@ class AnnotatePage(QWidget):
         self.edits_fold = fold("Tools", self.edits, "edit_tools_fold")
         self.edits_fold.toggled.connect(self.edits.on_folded)
         self.edits.opened.connect(self._show_edits)
+        self._opening = QTimer(self, singleShot=True, interval=1000)
         self.partial = ActionButton(
             "Save as partial",
             "Closes the case; slices that nobody touched stay unknown and teach nothing wrong.",
@@ -124,10 +125,12 @@ class AnnotatePage(QWidget):
             body.addWidget(widget)
         body.addStretch(1)
         scroll = self._scroll = scrolled(inner)
+        scroll.verticalScrollBar().rangeChanged.connect(self._scroll_to_edits)
         filled = QWidget()
         layout = QVBoxLayout(filled)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(scroll, 1)
+        layout.addWidget(self.edits.bar)
         # The buttons that close a case never scroll out of sight.
         layout.addWidget(self.reopen)
         for row in ((self.partial, self.complete), (self.previous, self.next)):
@@ -202,12 +205,15 @@ class AnnotatePage(QWidget):
         self.tools.allow_history(why_not, self.canvas.can_undo(), self.canvas.can_redo())
 
     def _show_edits(self) -> None:
-        """Unfold the computing tools, with the opened one and its buttons in sight."""
+        """Unfold the computing tools, and scroll the opened one to the top if the screen is too low for all."""
         self.edits_fold.expand(animate=False)
-        QTimer.singleShot(0, self._scroll_to_edits)  # after the fold has taken its new height
+        self._opening.start()
+        self._scroll_to_edits()
 
-    def _scroll_to_edits(self) -> None:
-        self._scroll.ensureWidgetVisible(self.edits)
+    def _scroll_to_edits(self, *_range: int) -> None:
+        """Follow the page while the opened tool takes its room, but never the reader's own scrolling later on."""
+        if self._opening.isActive() and self.edits.controller.tool is not None:
+            self._scroll.verticalScrollBar().setValue(self.edits_fold.y())
 
     def _say_empty(self) -> None:
         if self.session.study is None:
@@ -232,16 +238,16 @@ class AnnotatePage(QWidget):
 
     def _on_modality(self, name: str) -> None:
         self.strip.show_modality(name, self.canvas.contrast())
+        self.strip.show_windows(self.canvas.views.windows(), self.canvas.views.window())
+
+    def _on_contrast(self, _low: float, _high: float) -> None:
+        self._on_modality(self.canvas.modality or "")
 
     def _pick_class(self, value: int) -> None:
         self.canvas.select_class(value)
 
 
 def scrolled(inner: QWidget) -> QScrollArea:
-        self.strip.show_windows(self.canvas.views.windows(), self.canvas.views.window())
-
-    def _on_contrast(self, _low: float, _high: float) -> None:
-        self._on_modality(self.canvas.modality or "")
     """Let a page scroll up and down when the screen is too low, never sideways."""
     scroll = QScrollArea()
     scroll.setWidgetResizable(True)

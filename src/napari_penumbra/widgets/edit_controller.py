@@ -121,18 +121,23 @@ class EditController(QObject):
         if self.words:
             self.changed.emit()
             return None
-        known = {name: value for name, value in last.items() if name in tool.options.model_fields}
+        self.options = tool.options(**_first_values(tool, tool.prepare(self.scene()), last))
         self.tool = tool
-        self.options = tool.options(**{**known, **tool.prepare(self.scene())})
         return self.options
 
-    def begin(self) -> None:
-        """Do what the opened tool does first: wait for a click, start at the mouse, or show what it would change."""
+    def begin(self, *, at_mouse: bool = False) -> None:
+        """Do what the opened tool does first: wait for a click, or show what it would change.
+
+        Parameters
+        ----------
+        at_mouse
+            Take the voxel under the mouse for the first click, if it is over the picture.
+        """
         if self.tool is None or self.options is None:
             return
         if self.tool.wants_click(self.options):
             self._wait_for_click()
-            self._point = self.canvas.view().point
+            self._point = self.canvas.view().point if at_mouse else None
         if self.tool.live and (self._point is not None or not self._picking):
             self.preview()
         self.changed.emit()
@@ -219,7 +224,7 @@ class EditController(QObject):
         self.edit = edit
         case = self.cases.shown
         voxel_ml = None if case is None or case.grid.is_picture else case.grid.voxel_ml
-        self.words = " ".join((change_words(edit, run.scene.classes, voxel_ml), *edit.notes))
+        self.words = change_words(edit, run.scene.classes, voxel_ml)
         if edit.empty:
             self._hide()
         else:
@@ -326,8 +331,13 @@ class EditController(QObject):
     # ---------------------------------------------------------------- listening
 
     def _on_stroke(self, box: Box, after: object) -> None:
-        if not self._applying and (self.edit is not None or self._run is not None):
+        if self._applying:
+            return
+        if self.edit is not None or self._run is not None:
             self._gone_stale()
+        elif self.tool is None and self.words:  # what was said of the last tool is no news any more
+            self.words = ""
+            self.changed.emit()
 
     def _gone_stale(self) -> None:
         self._drop()
@@ -355,6 +365,19 @@ class EditController(QObject):
     def _on_tool(self, name: str) -> None:
         if self._picking and name != "pan":
             self.close()  # the reader paints again; clicks are strokes
+
+
+def _first_values(tool: Tool, of_case: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
+    """Values to begin with: modalities and classes as this case has them, everything else as the reader left it."""
+    values = {}
+    for name, field in tool.options.model_fields.items():
+        extra = field.json_schema_extra
+        chosen_in_case = isinstance(extra, dict) and bool(extra["kind"])
+        sources = (of_case, last) if chosen_in_case else (last, of_case)
+        found = [source[name] for source in sources if source.get(name) not in (None, "")]
+        if found:
+            values[name] = found[0]
+    return values
 
 
 class _Run:

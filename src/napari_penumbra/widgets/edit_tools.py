@@ -25,7 +25,9 @@ CLICK_WORDS = "Click into the picture."
 
 
 class EditTools(QWidget):
-    """A button per tool; the opened tool's options and its Preview, Apply and Cancel take their place.
+    """A button per tool; the opened tool's options take their place.
+
+    What would change, and Preview, Apply and Cancel, stand in ``bar``, which the page puts where it is always seen.
 
     Parameters
     ----------
@@ -76,15 +78,14 @@ class EditTools(QWidget):
             self.buttons[tool.key] = button
             grid.addWidget(button, n // 2, n % 2)
             if tool.shortcut:
-                action = partial(self.open, tool)
+                action = partial(self.open, tool, at_mouse=True)
                 bind(page, tool.shortcut, action, shown_on=(button,), name=name, text=tool.title)
         self._opened = self._build_opened()
-        self.words = QLabel(objectName="edit_words", wordWrap=True)
+        self.bar = self._build_bar()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self._grid, self._opened, self.words):
-            layout.addWidget(widget)
-        layout.addWidget(self._foot)
+        layout.addWidget(self._grid)
+        layout.addWidget(self._opened)
 
     def _build_opened(self) -> QWidget:
         opened = QWidget()
@@ -94,45 +95,55 @@ class EditTools(QWidget):
         self.title.setFont(font)
         self.tip = QLabel(objectName="edit_tip", wordWrap=True)
         mute(self.tip)
+        self._rows = QVBoxLayout(opened)
+        self._rows.setContentsMargins(0, 0, 0, 0)
+        self._rows.addWidget(self.title)
+        self._rows.addWidget(self.tip)
+        self.notes = QLabel(objectName="edit_notes", wordWrap=True)
+        mute(self.notes)
+        self._rows.addWidget(self.notes)
+        return opened
+
+    def _build_bar(self) -> QWidget:
+        """What would change, and the buttons that decide; the page keeps it in sight."""
+        bar = QWidget(objectName="edit_bar")
         self.figures = QLabel(objectName="edit_figures", wordWrap=True)
-        self.figures.setFont(font)
+        self.figures.setFont(self.title.font())
+        self.words = QLabel(objectName="edit_words", wordWrap=True)
         self.progress = QProgressBar(objectName="edit_progress")
         self.progress.setTextVisible(False)
         self.progress.setMaximumHeight(8)
         self.preview = ActionButton("Preview", "Shows what would change; nothing is written.", name="edit_preview")
         self.apply = ActionButton("Apply", "Writes what is previewed, as one step of undo.", name="edit_apply")
         self.cancel = ActionButton("Cancel", "Closes the tool; nothing is written.", name="edit_cancel")
-        self._rows = QVBoxLayout(opened)
-        self._rows.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.title, self.tip, self.figures):
-            self._rows.addWidget(widget)
-        # Below the words, so that the eye reads what will change before the hand presses Apply.
-        self._foot = QWidget()
-        foot = QVBoxLayout(self._foot)
-        foot.setContentsMargins(0, 0, 0, 0)
-        foot.addWidget(self.progress)
-        row = QHBoxLayout()
+        self._decide = QWidget()
+        row = QHBoxLayout(self._decide)
+        row.setContentsMargins(0, 0, 0, 0)
         for button in (self.preview, self.apply, self.cancel):
             row.addWidget(button, 1)
-        foot.addLayout(row)
+        layout = QVBoxLayout(bar)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.figures, self.words, self.progress, self._decide):
+            layout.addWidget(widget)
         self.preview.clicked.connect(self.controller.preview)
         self.apply.clicked.connect(self.controller.apply)
         self.cancel.clicked.connect(self._on_cancel)
         # Owned by the row of buttons: Enter and Escape are everybody else's while no tool is open.
-        bind(self._foot, "Return", self._on_enter, shown_on=(self.apply,), name="edit_apply", text="Apply (or preview)")
-        bind(self._foot, "Esc", self._on_cancel, shown_on=(self.cancel,), name="edit_cancel", text="Cancel the tool")
-        return opened
+        owner, enter, leave = self._decide, self._on_enter, self._on_cancel
+        bind(owner, "Return", enter, shown_on=(self.apply,), name="edit_apply", text="Apply the tool, or preview")
+        bind(owner, "Esc", leave, shown_on=(self.cancel,), name="edit_cancel", text="Cancel the tool")
+        return bar
 
     # ---------------------------------------------------------------- tools
 
-    def open(self, tool: Tool, _checked: bool = False) -> None:
-        """Open a tool with the options it had last."""
+    def open(self, tool: Tool, _checked: bool = False, *, at_mouse: bool = False) -> None:
+        """Open a tool with the options it had last; by its key, it starts where the mouse is."""
         self._keep_options()
         with self.cases.messages.guard(f"opening {tool.title}"):
             options = self.controller.open(tool, self._last.get(tool.key, {}))
             if options is not None:
                 self._make_form(tool, options.model_dump())
-                self.controller.begin()
+                self.controller.begin(at_mouse=at_mouse)
         self.refresh()
         self.opened.emit()
 
@@ -152,6 +163,7 @@ class EditTools(QWidget):
         self.tip.setText(tool.tip)
 
     def _drop_form(self) -> None:
+        self.notes.clear()
         if self.form is not None:
             self._rows.removeWidget(self.form)
             self.form.hide()
@@ -204,19 +216,23 @@ class EditTools(QWidget):
             self._drop_form()
         self._grid.setVisible(tool is None)
         self._opened.setVisible(tool is not None)
-        self._foot.setVisible(tool is not None)
+        self._decide.setVisible(tool is not None)
         for known in TOOLS:
             self.buttons[known.key].allow(controller.why_not(known))
         edit, state = controller.edit, controller.state
         figures = {} if edit is None else edit.figures
         self.figures.setText(" · ".join(f"{name} {text}" for name, text in figures.items()))
         self.figures.setVisible(bool(figures))
+        if edit is not None or not self.notes.isVisible():  # between two previews the old notes keep the place
+            self.notes.setText("" if edit is None else "\n".join(edit.notes))
+        self.notes.setVisible(bool(self.notes.text()) and tool is not None)
         self.words.setText(controller.words or (CLICK_WORDS if state is State.CLICK else ""))
         self.words.setVisible(bool(self.words.text()))
         self.apply.allow(controller.why_not_apply())
         running = state is State.RUNNING
         waiting = state is State.CLICK
         self.preview.allow(CLICK_WORDS if waiting else "The tool is running." if running else "")
+        self.bar.setVisible(tool is not None or bool(self.words.text()))
         if not running:
             self._late.stop()
             self.progress.hide()

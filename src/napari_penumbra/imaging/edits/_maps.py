@@ -74,7 +74,7 @@ def _factor(
     middle = float(np.median(positive)) if positive.size else 0.0
     for name, (low, high) in medians.items():
         if low < middle <= high:
-            return units[name], f"{kind} read as {name}: half of the brain is below {middle:.3g}."
+            return units[name], f"{kind} read as {name} (median of the brain {middle:.3g})."
     raise UsageError(
         f"The unit of {kind} cannot be told: half of the brain is below {middle:.3g}.",
         f"Choose the unit, or another modality, if this is no {kind} map.",

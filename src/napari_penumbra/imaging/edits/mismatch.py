@@ -221,12 +221,12 @@ def mismatch_edit(
     figures = {
         "core": f"{found.core_ml:.1f} ml",
         "penumbra": f"{found.penumbra_ml:.1f} ml",
-        "hypoperfused": f"{found.hypoperfused_ml:.1f} ml",
-        "mismatch ratio": "no core" if ratio is None else f"{ratio:.1f}",
+        "ratio": "– (no core)" if ratio is None else f"{ratio:.1f}",
     }
+    perfusion = f"Delayed perfusion, core included: {found.hypoperfused_ml:.1f} ml; the ratio is this over the core."
     return edit_of(
         labels, whole(labels.shape), wanted.astype(np.uint8), over=over, own=own if anew else (), names=names,
-        notes=found.notes, figures=figures,
+        notes=(perfusion, *found.notes), figures=figures,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,12 @@ def _soft(mask: Mask, spacing: Spacing, sigma: float, keep_volume: bool) -> npt.
     return np.asarray(soft - level, dtype=np.float32)
 
 
+def _prepare(scene: Scene) -> dict[str, Any]:
+    """Begin with what shows on this scan: bumps of less than two voxels are its grid."""
+    edge = sorted(scene.spacing)[1]
+    return {"mm": float(np.clip(np.ceil(4 * edge) / 2, 2.0, 15.0))}
+
+
 def _run(scene: Scene, options: SmoothOptions, report: Report) -> Edit:
     values = tuple(scene.classes) if options.classes == "all classes" else (scene.value,)
     return smooth(
@@ -123,4 +129,5 @@ TOOL = Tool(
     options=SmoothOptions,
     run=_run,
     shortcut="Shift+S",
+    prepare=_prepare,
 )
