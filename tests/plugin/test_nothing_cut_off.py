@@ -20,19 +20,14 @@ PAGES = ("study", "annotate", "train", "review")
 WIDTHS = (360, 420)
 
 
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_sample_study(tmp_path_factory.mktemp("cut") / "study", cases=6)
-
-
 @pytest.fixture
-def widget(make_napari_viewer: Callable[..., Any], sample: Path) -> Iterator[PenumbraWidget]:
+def widget(make_napari_viewer: Callable[..., Any], tmp_path: Path) -> Iterator[PenumbraWidget]:
     """The dock, docked, with an open study."""
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1366, 768)
     _, made = viewer.window.add_plugin_dock_widget("napari-penumbra", "Penumbra")
     made.session.auto_predict = False
-    made.open_study(sample)
+    made.open_study(make_sample_study(tmp_path / "study", cases=6))
     yield made
     made.shut()
 
@@ -59,32 +54,20 @@ def dock_widths(widget: PenumbraWidget, width: int, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: widget.width() <= width and outer.width() == width, timeout=5000)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_no_control_is_cut_off_on_any_page(widget: PenumbraWidget, width: int, qtbot: Any) -> None:
+def check_pages(widget: PenumbraWidget, width: int, qtbot: Any) -> None:
+    """Unfold everything on every page and look for what is cut off."""
     dock = widget.dock
-    name = next(row.name for row in widget.session.cases() if not row.state.labelled)
-    study = widget.session.opened()
-    case = study.read(name)
-    labels = np.zeros_like(case.labels)
-    labels[5, 10:20, 10:20] = 1
-    if study.prediction(name) is None:
-        leave_prediction(study, name, labels, np.full(labels.shape, 0.5, np.float32))
-    assert dock.cases.open(name)
-    dock_widths(widget, width, qtbot)
-    dock.show_page("train")
-    qtbot.waitUntil(lambda: bool(dock.train_page.form.method.count()), timeout=60_000)
-    qtbot.waitUntil(lambda: dock.train_page.form.method.currentText().startswith("Recommended"), timeout=20_000)
     seen = 0
     for page in PAGES:
         dock.show_page(page)
-        for group in dock.pages.currentWidget().findChildren(QCollapsible):
+        shown = dock.pages.currentWidget()
+        for group in shown.findChildren(QCollapsible):
             group.expand(animate=False)
         qtbot.wait(300)
-        for area in dock.pages.currentWidget().findChildren(QScrollArea):
+        for area in shown.findChildren(QScrollArea):
             if area.isVisible() and area.widget() is not None:
                 seen += 1
                 assert cut_off(area) == [], f"{page} at {width} px"
-        shown = dock.pages.currentWidget()
         assert shown.width() <= width
         outside = [
             child.objectName()
@@ -93,3 +76,23 @@ def test_no_control_is_cut_off_on_any_page(widget: PenumbraWidget, width: int, q
         ]
         assert outside == [], f"{page} at {width} px"
     assert seen >= 3
+
+
+def test_no_control_is_cut_off_on_any_page(widget: PenumbraWidget, qtbot: Any) -> None:
+    dock = widget.dock
+    name = next(row.name for row in widget.session.cases() if not row.state.labelled)
+    study = widget.session.opened()
+    labels = np.zeros_like(study.read(name).labels)
+    labels[5, 10:20, 10:20] = 1
+    leave_prediction(study, name, labels, np.full(labels.shape, 0.5, np.float32))
+    assert dock.cases.open(name)
+    dock.annotate_page.tools.range.switch.click()
+
+    def recommended() -> bool:
+        return bool(dock.train_page.form.method.currentText().startswith("Recommended"))
+
+    for width in WIDTHS:
+        dock_widths(widget, width, qtbot)
+        dock.show_page("train")
+        qtbot.waitUntil(recommended, timeout=60_000)
+        check_pages(widget, width, qtbot)

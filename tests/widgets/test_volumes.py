@@ -52,3 +52,23 @@ def test_dice_of_nothing_is_none():
 def test_a_wrong_class_is_not_agreement():
     predicted = np.full((1, 2, 2), 1, dtype=np.uint8)
     assert EditDice(predicted, np.full((1, 2, 2), 2, dtype=np.uint8)).value() == 0.0
+
+
+def test_a_few_values_are_counted_like_all(qtbot):
+    from napari_penumbra.domain.labels import LabelScheme
+    from napari_penumbra.widgets.volume_line import VolumeLine
+
+    labels = np.random.default_rng(0).choice(np.array([0, 1, 2, 255], np.uint8), (4, 9, 11))
+    few, every = VolumeCounter(labels, 0.5, (1, 2, 255)), VolumeCounter(labels, 0.5)
+    labels[2:4] = 2
+    for counter in (few, every):
+        counter.update(labels, ((2, 0, 0), (4, 9, 11)))
+    assert [few.ml(v) for v in (1, 2, 255)] == [every.ml(v) for v in (1, 2, 255)]
+    assert few.ml(2) == 0.5 * (labels == 2).sum()
+    line = VolumeLine()
+    qtbot.addWidget(line)
+    scheme = LabelScheme.parse(["1=penumbra", "2=core"])
+    line.show_volumes(scheme, {1: 13.06, 2: 0.0, 255: 0.0})
+    assert line.text() == "penumbra 13.1 ml · core 0 ml"
+    line.show_volumes(scheme, {1: 1300, 2: 1, 255: 7}, True)
+    assert line.text() == "penumbra 1,300 px · core 1 px · unknown 7 px"

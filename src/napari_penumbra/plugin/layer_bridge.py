@@ -358,7 +358,6 @@ class LayerBridge:
         """Set the window of the modality in front."""
         self._modalities.set_contrast(low, high)
 
-    # ---------------------------------------------------------------- listening to napari
     def _on_front(self, name: str) -> None:
         self.views.front_changed()
         self.modality_changed.emit(name)
@@ -367,6 +366,7 @@ class LayerBridge:
         self.views.front_changed()
         self.contrast_changed.emit(low, high)
 
+    # ---------------------------------------------------------------- listening to napari
 
     def _connect(self, on: bool) -> None:
         dims, view = self.viewer.dims.events, camera(self.viewer).events

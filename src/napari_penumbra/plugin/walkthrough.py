@@ -19,6 +19,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QComboBox, QSpinBox, QWidget
 
 from napari_penumbra.domain.errors import JobError
+from napari_penumbra.plugin.compat import camera
 from napari_penumbra.plugin.main_widget import PenumbraWidget
 
 TICK_MS = 20
@@ -160,8 +161,8 @@ class Walkthrough:
 
     def _on_canvas(self, canvas: QWidget, world: Any) -> QPoint:
         """Pixel of the canvas where a place in the world is drawn, in a 2D view."""
-        camera = self.viewer.camera
-        offset = [(a - b) * camera.zoom for a, b in zip(world[-2:], camera.center[-2:], strict=True)]
+        view = camera(self.viewer)
+        offset = [(a - b) * view.zoom for a, b in zip(world[-2:], view.center[-2:], strict=True)]
         return QPoint(round(canvas.width() / 2 + offset[1]), round(canvas.height() / 2 + offset[0]))
 
     def press(self, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:

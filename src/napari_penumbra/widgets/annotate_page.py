@@ -11,6 +11,7 @@ from superqt import QElidingLabel
 
 from napari_penumbra.domain.case import Closing, OpenCase, Role
 from napari_penumbra.domain.colour import PICTURE, has_colour
+from napari_penumbra.domain.labels import UNKNOWN
 from napari_penumbra.domain.regions import Box
 from napari_penumbra.session import Session
 from napari_penumbra.widgets.buttons import ActionButton
@@ -34,9 +35,12 @@ class AnnotatePage(QWidget):
     -------
     wish : (str)
         What the empty state's button asks for: ``study`` or ``next``.
+    volumes_told : (LabelScheme, dict, bool)
+        Amount of each label value in the shown case, in millilitres or (True) pixels.
     """
 
     wish = Signal(str)
+    volumes_told = Signal(object, object, bool)
 
     def __init__(self, session: Session, canvas: Canvas, cases: CaseController, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -109,8 +113,8 @@ class AnnotatePage(QWidget):
         self.tools.redo_pressed.connect(self.canvas.redo)
         self.strip.picked.connect(self.canvas.show_modality)
         self.strip.window_changed.connect(self.canvas.set_contrast)
-        self.complete.clicked.connect(lambda: self.cases.close_case(Closing.COMPLETE))
         self.strip.preset_picked.connect(self.canvas.views.set_window)
+        self.complete.clicked.connect(lambda: self.cases.close_case(Closing.COMPLETE))
         self.partial.clicked.connect(lambda: self.cases.close_case(Closing.PARTIAL))
         self.reopen.clicked.connect(self.cases.reopen)
         self.previous.clicked.connect(lambda: self.cases.open_next(-1))
@@ -151,7 +155,8 @@ class AnnotatePage(QWidget):
             return
         self.classes.set_scheme(study.labels)
         self._pixels = case.grid.is_picture
-        self._volumes = VolumeCounter(self.canvas.labels(), 1.0 if self._pixels else case.grid.voxel_ml)
+        voxel_ml = 1.0 if self._pixels else case.grid.voxel_ml
+        self._volumes = VolumeCounter(self.canvas.labels(), voxel_ml, (*study.labels.values, UNKNOWN))
         self._show_volumes()
         missing = [m for m in study.modalities if m not in case.images]
         whole = (PICTURE,) if has_colour(tuple(case.images)) else ()
@@ -233,8 +238,9 @@ class AnnotatePage(QWidget):
     def _show_volumes(self) -> None:
         if self._volumes is not None and self.classes.scheme is not None:
             volumes = self._volumes
-            values = (*self.classes.scheme.values, 255)
-            self.classes.set_volumes({value: volumes.ml(value) for value in values}, self._pixels)
+            amounts = {value: volumes.ml(value) for value in (*self.classes.scheme.values, UNKNOWN)}
+            self.classes.set_volumes(amounts, self._pixels)
+            self.volumes_told.emit(self.classes.scheme, amounts, self._pixels)
 
     def _on_modality(self, name: str) -> None:
         self.strip.show_modality(name, self.canvas.contrast())

@@ -137,6 +137,7 @@ class Dock(QWidget):
         self.tabs.idClicked.connect(lambda n: self.show_page(self._names[n]))
         self.study_page.case_opened.connect(self._on_case_opened)
         self.annotate_page.wish.connect(self._on_wish)
+        self.annotate_page.volumes_told.connect(self.review_page.volumes.show_volumes)
         self.train_page.wish.connect(self._on_wish)
         self.review_page.wish.connect(self._on_wish)
         self.cases.closed.connect(self._on_closed)

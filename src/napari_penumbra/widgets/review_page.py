@@ -27,6 +27,7 @@ from napari_penumbra.widgets.review_controller import ReviewController
 from napari_penumbra.widgets.review_words import ReviewWords
 from napari_penumbra.widgets.trust_keeper import TrustKeeper
 from napari_penumbra.widgets.trust_view import TrustView
+from napari_penumbra.widgets.volume_line import VolumeLine
 
 _BUTTONS = {
     "next_region": ("Next", "Goes to the next region without a verdict.", "N"),
@@ -107,6 +108,7 @@ class ReviewPage(QWidget):
         font.setBold(True)
         self.head.setFont(font)
         self.note = QLabel(objectName="review_note", wordWrap=True)
+        self.volumes = VolumeLine()
         self.overlay = QCheckBox("Confidence", objectName="confidence_on")
         self.overlay.setToolTip(_OVERLAY_TIP)
         self.meaning = QLabel(objectName="confidence_meaning", wordWrap=True)
@@ -185,6 +187,7 @@ class ReviewPage(QWidget):
         body.setContentsMargins(0, 0, 0, 0)
         body.addWidget(self.head)
         body.addWidget(self.note)
+        body.addWidget(self.volumes)
         body.addWidget(self.buttons["reload_case"])
         looks = QHBoxLayout()
         looks.addWidget(self.overlay)
