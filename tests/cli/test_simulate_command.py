@@ -40,6 +40,23 @@ def test_two_rounds(cli: Cli, study: Path, cohort: Path) -> None:
     assert cli("status", study, "--json").data["counts"]["labelled"] == 3, "the study is as it was"
 
 
+@pytest.mark.slow
+def test_two_orders_in_one_figure_and_gone_on_with(cli: Cli, study: Path, cohort: Path) -> None:
+    out = cohort / "out"
+    words = ("simulate", study, "--reference", cohort / "truth", "--rounds", "1", "--out", out, *SMALL)
+    words = (*words, "--order", "random", "--order", "classes", "--seconds-per-stroke", "3")
+    text = cli(*words).out
+    assert "minutes to the common dice" in text
+    assert (out / "comparison.svg").read_text(encoding="utf-8").startswith("<svg")
+    data = cli(*words, "--json").data
+    assert [way["name"] for way in data["ways"]] == ["random", "classes"]
+    assert json.loads((out / "comparison.json").read_text())["costs"]["stroke"] == 3.0
+    for order in ("random", "classes"):
+        assert len(list((out / f"mean-teacher-{order}-seed0").glob("study/runs/*mean-teacher*"))) == 2
+    minutes = cli("effort", out / "mean-teacher-classes-seed0" / "study", "--json").data
+    assert len(minutes["cases"]) == 2
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl+C cannot be sent to one process on Windows")
 def test_ctrl_c_and_going_on(cli: Cli, study: Path, cohort: Path, background: Background) -> None:
     out = cohort / "out"
@@ -65,6 +82,7 @@ def test_ctrl_c_and_going_on(cli: Cli, study: Path, cohort: Path, background: Ba
     ("words", "sentence"),
     [
         (("--order", "alphabet", "--held-out", "1"), "not an order"),
+        (("--order", "random", "--order", "alphabet"), "not an order"),
         (("--reference", "nowhere"), "does not exist"),
         (("--method", "oracle"), "no method"),
         (("--method", "mean-teacher", "--set", "widht=3"), "Did you mean width?"),

@@ -94,12 +94,12 @@ def test_the_reliability_figure_is_a_picture() -> None:
     assert len(list(root.iter(f"{SVG}rect"))) >= 15
 
 
-def test_the_efficiency_figure_has_a_dot_a_round_in_both_panels() -> None:
-    points = [(2, 774, 0.57), (3, 1217, 0.61), (4, 1650, 0.7)]
+def test_the_efficiency_figure_has_a_dot_a_round_in_each_panel() -> None:
+    points = [(2, 774, 5.0, 0.57), (3, 1217, 6.5, 0.61), (4, 1650, 7.0, 0.7)]
     root = ElementTree.fromstring(efficiency_figure("Balls", points, "three", full=2000))
-    assert len(list(root.iter(f"{SVG}circle"))) == 6
+    assert len(list(root.iter(f"{SVG}circle"))) == 9
     one = ElementTree.fromstring(efficiency_figure("One round", points[:1], ""))
-    assert len(list(one.iter(f"{SVG}circle"))) == 2
+    assert len(list(one.iter(f"{SVG}circle"))) == 3
     for place in one.iter(f"{SVG}circle"):
         assert math.isfinite(float(place.attrib["cx"]))
         assert math.isfinite(float(place.attrib["cy"]))
@@ -129,7 +129,7 @@ def test_dots_lie_where_their_numbers_say() -> None:
 
 
 def test_cases_are_counted_in_whole_numbers() -> None:
-    root = ElementTree.fromstring(efficiency_figure("Balls", [(2, 774, 0.57), (4, 1650, 0.7)], ""))
+    root = ElementTree.fromstring(efficiency_figure("Balls", [(2, 774, 5.0, 0.57), (4, 1650, 7.0, 0.7)], ""))
     first = root.find(f"{SVG}g")
     assert first is not None
     below = [node.text for node in first.iter(f"{SVG}text") if node.get("y") == "284.0"]

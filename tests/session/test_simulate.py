@@ -22,6 +22,7 @@ from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.jobs.job import Job
 from napari_penumbra.jobs.launch import prepare
 from napari_penumbra.session import Session
+from napari_penumbra.session.reader_cost import Costs
 from napari_penumbra.session.simulate import Simulation
 from napari_penumbra.session.simulation import CURVE, RESULT, Result, Settings, load
 
@@ -143,10 +144,16 @@ def test_the_loop(source: Path, tmp_path: Path, worker: Worker) -> None:
     # Slices 1 to 3 are the cube; training n has learnt n of them.
     assert [work.corrected for work in works] == [48, 48, 32, 32, 16, 16]
     assert [r.mean for r in result.rounds] == pytest.approx([2 * 16 / 64, 2 * 32 / 80, 1.0])
-    assert result.points() == [
-        (2, 96, pytest.approx(0.5)), (4, 160, pytest.approx(0.8)), (6, 192, pytest.approx(1.0)),
-    ]  # fmt: skip
+    points = result.points()
+    assert [(p.labelled, p.voxels) for p in points] == [(2, 96), (4, 160), (6, 192)]
+    assert [p.dice for p in points] == pytest.approx([0.5, 0.8, 1.0])
+    costs, minutes = SETTINGS.costs, 0.0
+    for round_, point in zip(result.rounds, points, strict=True):
+        for work in round_.work:
+            minutes += (costs.opening + costs.stroke * work.strokes + costs.decision * work.offered) / 60
+        assert point.minutes == pytest.approx(minutes)
     assert result.lines()[-1][:4] == ("2", "6", "192", "288")
+    assert result.lines()[-1][5] == f"{minutes:.1f}"
     assert before == files(source / "study"), "the study itself is only read"
 
 
@@ -158,7 +165,12 @@ def test_what_is_written(source: Path, tmp_path: Path, worker: Worker) -> None:
     assert data["rounds"][2]["mean_dice"] == pytest.approx(1.0)
     assert data["method"] == "mean-teacher"
     root = ElementTree.fromstring((out / CURVE).read_text())
-    assert len(list(root.iter("{http://www.w3.org/2000/svg}circle"))) == 6
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}circle"))) == 9
+    effort = Session()
+    effort.open(out / "study")
+    booked = sum(f.seconds for f in effort.opened().finished()) / 60
+    assert booked == pytest.approx(result.points()[-1].minutes), "the copy's own table tells the same minutes"
+    effort.close()
     copy = Session()
     copy.open(out / "study")
     assert {row.name for row in copy.cases() if row.role is Role.VALIDATION} == set(result.held_out)
@@ -180,6 +192,26 @@ def test_same_seed_same_cases_whatever_the_order(source: Path, tmp_path: Path, w
     assert [w.case for w in again.rounds[1].work] == taken["random"]
     other = last(simulate(source, tmp_path / "seed", worker, replace(SETTINGS, seed=4, rounds=1)).run())
     assert set(other.held_out) != set(again.held_out) or set(other.start) != set(again.start)
+
+
+def test_prices_may_be_changed_afterwards_and_old_results_have_the_usual_ones(
+    source: Path, tmp_path: Path, worker: Worker
+) -> None:
+    out = tmp_path / "out"
+    first = last(simulate(source, out, worker, replace(SETTINGS, rounds=1)).run())
+    dear = replace(SETTINGS, rounds=1, costs=Costs(opening=100.0))
+    again = last(simulate(source, out, worker, dear).run())
+    assert again.points()[-1].minutes - first.points()[-1].minutes == pytest.approx(4 * 90 / 60)
+    assert len(worker.trained) == 2
+    data = json.loads((out / RESULT).read_text())
+    del data["settings"]["costs"]
+    for plain in data["rounds"]:
+        for work in plain["work"]:
+            del work["strokes"]
+    (out / RESULT).write_text(json.dumps(data))
+    old = load(out)
+    assert old is not None
+    assert old.settings.costs == Costs()
 
 
 def test_auto_predicts_all_candidates_and_the_others_only_the_next(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
 
 from napari_penumbra.evaluation.calibration import Floats
 from napari_penumbra.evaluation.confidence import ConfidenceTable
@@ -45,22 +47,21 @@ def reliability_figure(table: ConfidenceTable, title: str) -> str:
 
 
 def efficiency_figure(
-    title: str, points: Sequence[tuple[int, int, float]], caption: str, full: float | None = None
+    title: str, points: Sequence[tuple[int, int, float, float]], caption: str, full: float | None = None
 ) -> str:
-    """Draw Dice against the number of cases labelled and against the voxels corrected; SVG text.
+    """Draw Dice against the number of cases labelled, the voxels corrected and the reader's minutes; SVG text.
 
     Parameters
     ----------
     points
-        (cases labelled, voxels corrected so far, Dice on the held-out cases) of each round.
+        (cases labelled, voxels corrected so far, reader minutes so far, Dice on the held-out cases) of each round.
     full
         Voxels that painting all cases of the last round from nothing would have taken, drawn as a mark.
     """
-    by_cases = [(float(cases), dice) for cases, _, dice in points]
-    by_voxels = [(voxels / 1000.0, dice) for _, voxels, dice in points]
-    dice = [d for _, _, d in points if math.isfinite(d)] or [0.0, 1.0]
-    low = max(0.0, math.floor(min(dice) * 10 - 0.5) / 10)
-    high = min(1.0, math.ceil(max(dice) * 10 + 0.5) / 10)
+    by_cases = [(float(cases), dice) for cases, _, _, dice in points]
+    by_voxels = [(voxels / 1000.0, dice) for _, voxels, _, dice in points]
+    by_minutes = [(minutes, dice) for _, _, minutes, dice in points]
+    low, high = _span([dice for *_, dice in points])
     lines = [Line(by_voxels, "corrected")]
     if full is not None:
         mark = full / 1000.0
@@ -68,8 +69,70 @@ def efficiency_figure(
     panels = (
         Panel(title, "cases labelled", "Dice, held-out cases", [Line(by_cases)], y_range=(low, high), whole_x=True),
         Panel("", "voxels corrected, thousands", "Dice, held-out cases", lines, y_range=(low, high)),
+        Panel("", "reader minutes", "Dice, held-out cases", [Line(by_minutes)], y_range=(low, high)),
     )
     return figure(panels, caption)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One way to label, tried with several seeds: for each, (cases, voxels, minutes, Dice) of every round."""
+
+    name: str
+    runs: Sequence[Sequence[tuple[int, int, float, float]]]
+
+    def mean(self) -> list[tuple[float, float, float, float]]:
+        """Mean of the seeds, round by round, as far as all of them have come."""
+        return [
+            (mean(p[0] for p in now), mean(p[1] for p in now), mean(p[2] for p in now), mean(p[3] for p in now))
+            for now in zip(*self.runs, strict=False)
+        ]
+
+
+def comparison_figure(title: str, curves: Sequence[Curve], caption: str) -> str:
+    """Draw several ways to label in one figure: their means as lines with dots, each seed dashed; SVG text."""
+    low, high = _span([p[3] for c in curves for run in c.runs for p in run])
+    panels = []
+    for column, (label, unit) in enumerate(
+        (("cases labelled", 1.0), ("voxels corrected, thousands", 1000.0), ("reader minutes", 1.0))
+    ):
+        lines = []
+        for n, curve in enumerate(curves):
+            color = COLORS[n % len(COLORS)]
+            if len(curve.runs) > 1:
+                lines += [Line([(p[column] / unit, p[3]) for p in run], "", color, dashed=True) for run in curve.runs]
+            lines.append(Line([(p[column] / unit, p[3]) for p in curve.mean()], curve.name, color))
+        head = title if column == 0 else ""
+        panels.append(
+            Panel(
+                head, label, "Dice, held-out cases", lines, y_range=(low, high), whole_x=column == 0, legend_below=True
+            )
+        )
+    return figure(panels, caption)
+
+
+def effort_to_reach(points: Sequence[tuple[float, float]], dice: float) -> float | None:
+    """Effort (minutes, voxels) at which a curve of (effort, Dice) first reaches a Dice, between rounds on a line.
+
+    Returns
+    -------
+    float or None
+        None when it never does.
+    """
+    before: tuple[float, float] | None = None
+    for effort, reached in points:
+        if reached >= dice:
+            if before is None or reached == before[1]:
+                return effort
+            return before[0] + (effort - before[0]) * (dice - before[1]) / (reached - before[1])
+        before = (effort, reached)
+    return None
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    """Range of a Dice axis: whole tenths with some air."""
+    known = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
+    return max(0.0, math.floor(min(known) * 10 - 0.5) / 10), min(1.0, math.ceil(max(known) * 10 + 0.5) / 10)
 
 
 def _points(x: Floats, y: Floats) -> list[tuple[float, float]]:

@@ -14,6 +14,7 @@ from napari_penumbra.domain.errors import PenumbraError, UsageError
 from napari_penumbra.domain.labels import UNKNOWN, LabelArray
 from napari_penumbra.domain.regions import Region
 from napari_penumbra.session import Session
+from napari_penumbra.session.reader_cost import Costs, strokes_to_correct, strokes_to_paint
 from napari_penumbra.session.scoring import read_truth, reference_file
 from napari_penumbra.study.store import Study
 
@@ -36,6 +37,8 @@ class Work:
         Regions in which something had to be changed; for an empty case its connected pieces.
     outside
         Corrected voxels that lie in none of the offered regions: a reader who trusts the list misses them.
+    strokes
+        Strokes of a brush that it took; see `reader_cost`.
     """
 
     case: str
@@ -44,6 +47,7 @@ class Work:
     offered: int
     touched: int
     outside: int
+    strokes: int = 0
 
 
 class Robot:
@@ -55,11 +59,14 @@ class Robot:
         With the study open for writing.
     truth
         Case to reference file; only these cases can be asked for.
+    costs
+        What each act takes; the seconds are booked with the cases.
     """
 
-    def __init__(self, session: Session, truth: dict[str, Path]) -> None:
+    def __init__(self, session: Session, truth: dict[str, Path], costs: Costs | None = None) -> None:
         self.session = session
         self.truth = truth
+        self.costs = costs if costs is not None else Costs()
 
     def reference(self, name: str) -> LabelArray:
         """Read the true labels of a case, (z, y, x) on its grid."""
@@ -68,10 +75,11 @@ class Robot:
     def paint(self, name: str) -> Work:
         """Paint a case from nothing and close it; a case that was closed before is only counted."""
         truth = self.reference(name)
+        strokes = strokes_to_paint(truth, self.session.opened().grid(name))
         if not self._done(name):
-            self.session.close_case(name, truth, Closing.COMPLETE)
+            self.session.close_case(name, truth, Closing.COMPLETE, self.costs.seconds(strokes, 0))
         voxels = _foreground(truth)
-        return Work(name, voxels, voxels, 0, _pieces(truth), voxels)
+        return Work(name, voxels, voxels, 0, _pieces(truth), voxels, strokes)
 
     def correct(self, name: str) -> Work:
         """Decide on every offered region of a case's newest prediction, make it the truth and accept it.
@@ -90,11 +98,12 @@ class Robot:
         wrong = (predicted != truth) & (truth != UNKNOWN)
         regions = self.session.regions(name)
         touched = [region for region in regions if wrong[region.slices][region.mask].any()]
+        strokes = strokes_to_correct(wrong, truth, self.session.opened().grid(name))
         if not self._done(name):
             for region in regions:
                 fixed = any(region is other for other in touched)
                 self.session.decide(name, region, Verdict.FIXED if fixed else Verdict.ACCEPT)
-            self.session.accept(name, truth)
+            self.session.accept(name, truth, seconds=self.costs.seconds(strokes, len(regions)))
         return Work(
             name,
             corrected=int(wrong.sum()),
@@ -102,6 +111,7 @@ class Robot:
             offered=len(regions),
             touched=len(touched),
             outside=int(_outside(wrong, touched).sum()),
+            strokes=strokes,
         )
 
     def _done(self, name: str) -> bool:

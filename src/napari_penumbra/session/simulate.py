@@ -104,7 +104,7 @@ class Simulation:
             session.auto_predict = False
             try:
                 self._copy(source, session)
-                robot = Robot(session, truth)
+                robot = Robot(session, truth, self.settings.costs)
                 set_roles(session.opened(), result.held_out, Role.VALIDATION)
                 yield from self._rounds(session, robot, result)
             finally:
@@ -116,7 +116,9 @@ class Simulation:
         """What an earlier start has left, or a fresh result with its draw of cases."""
         before = load(self.out)
         if before is not None:
-            if replace(before.settings, rounds=self.settings.rounds) != self.settings:  # more rounds may be asked for
+            # More rounds may be asked for, and acts priced anew: neither changes what was done.
+            same = replace(before.settings, rounds=self.settings.rounds, costs=self.settings.costs)
+            if same != self.settings:
                 raise UsageError(
                     f"{self.out} holds another simulation.", "Name another folder with --out, or give its settings."
                 )
@@ -204,7 +206,7 @@ class Simulation:
             names = sorted(robot.truth)
             random.Random(f"{settings.seed}/order").shuffle(names)
         else:
-            names = session.opened().order(settings.order)
+            names = session.opened().order(settings.order, settings.seed)
             # A case that was accepted just before an interruption comes first, to be counted.
             labelled = {row.name for row in session.cases() if row.state.labelled}
             names.sort(key=lambda name: name not in labelled)
@@ -261,7 +263,7 @@ class Simulation:
 
     def _candidates(self, session: Session, robot: Robot, result: Result) -> list[str]:
         """Cases whose prediction the next round needs: all that are left where the order depends on it."""
-        if result.settings.order != "auto":
+        if not orders.get(result.settings.order).needs_predictions:
             return self._next(session, robot, result)
         done = {work.case for r in result.rounds for work in r.work} | set(result.held_out)
         return [name for name in session.opened().order("file") if name in robot.truth and name not in done]

@@ -11,11 +11,12 @@ from typing import Any
 from napari_penumbra.domain.errors import StudyError, UsageError
 from napari_penumbra.evaluation.figures import efficiency_figure
 from napari_penumbra.imaging.atomic import write_text
+from napari_penumbra.session.reader_cost import Costs
 from napari_penumbra.session.robot import Work
 
 RESULT, CURVE, SCRATCH = "result.json", "curve.svg", "study"
 VERSION = 1
-HEADER = ("round", "cases labelled", "voxels corrected", "if painted", "regions touched", "dice")
+HEADER = ("round", "cases labelled", "voxels corrected", "if painted", "regions touched", "reader minutes", "dice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,15 @@ class Settings:
     method, preset, config, steps, seed
         Of every training; each starts from nothing. An empty preset takes the recommended one.
     order
-        In which the robot takes cases: a kind of `study.queries.ORDERS`. ``random`` follows ``seed``.
+        In which the robot takes cases: one of `study.orders`. What it draws follows ``seed``.
     rounds, per_round
         How often it answers, and how many cases each time.
     start
         Cases painted from nothing before the first training, drawn by ``seed`` whatever the order.
     held_out
         Cases that are never shown to a training, labelled or not; drawn by ``seed``.
+    costs
+        What the robot's acts take.
     """
 
     method: str
@@ -46,6 +49,17 @@ class Settings:
     steps: int | None = None
     seed: int = 0
     config: dict[str, Any] = field(default_factory=dict)
+    costs: Costs = field(default_factory=Costs)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a simulation stands after a round: what the reader has done so far, and the mean Dice that came of it."""
+
+    labelled: int
+    voxels: int
+    minutes: float
+    dice: float
 
 
 @dataclass(slots=True)
@@ -106,9 +120,17 @@ class Result:
         """The rounds that are done."""
         return [r for r in self.rounds if r.done]
 
-    def points(self) -> list[tuple[int, int, float]]:
-        """(cases labelled, voxels corrected so far, mean Dice) of each finished round."""
-        return [(r.labelled, self._sum("corrected", n), r.mean) for n, r in enumerate(self.scored)]
+    def points(self) -> list[Point]:
+        """One point per finished round; counts are sums from the first round on."""
+        return [
+            Point(r.labelled, self._sum("corrected", n), self._seconds(n) / 60, r.mean)
+            for n, r in enumerate(self.scored)
+        ]
+
+    def _seconds(self, last: int) -> float:
+        """Reader seconds up to a round; in the first one cases are painted, without decisions."""
+        costs = self.settings.costs
+        return sum(costs.seconds(w.strokes, w.offered) for r in self.rounds[: last + 1] for w in r.work)
 
     def _sum(self, what: str, last: int) -> int:
         return sum(getattr(work, what) for r in self.rounds[: last + 1] for work in r.work)
@@ -120,6 +142,7 @@ class Result:
                 str(n),
                 str(r.labelled),
                 *(f"{self._sum(what, n):,}" for what in ("corrected", "painted", "touched")),
+                f"{self._seconds(n) / 60:.1f}",
                 f"{r.mean:.3f}",
             )
             for n, r in enumerate(self.scored)
@@ -140,10 +163,11 @@ class Result:
         s = self.settings
         caption = (
             f"{len(self.held_out)} held-out cases, {s.start} painted first, {s.per_round} a round, seed {s.seed}. "
-            "Robot reader, each training from nothing."
+            f"Robot reader ({s.costs.words()}), each training from nothing."
         )
         painted = float(self._sum("painted", len(self.scored) - 1))
-        svg = efficiency_figure(f"{self.study}: {self.method}, order {s.order}", self.points(), caption, painted)
+        points = [(p.labelled, p.voxels, p.minutes, p.dice) for p in self.points()]
+        svg = efficiency_figure(f"{self.study}: {self.method}, order {s.order}", points, caption, painted)
         write_text(folder / CURVE, svg)
 
 
@@ -160,7 +184,7 @@ def load(folder: Path) -> Result | None:
         rounds = [_round(plain) for plain in data["rounds"]]
         return Result(
             study=str(data["study"]),
-            settings=Settings(**data["settings"]),
+            settings=_settings(data["settings"]),
             held_out=list(data["held_out"]),
             start=list(data["start"]),
             method=str(data["method"]),
@@ -173,6 +197,10 @@ def load(folder: Path) -> Result | None:
         raise StudyError(
             f"{folder / RESULT} is not the result of a simulation.", "Name another folder with --out.", repr(error)
         ) from error
+
+
+def _settings(plain: dict[str, Any]) -> Settings:
+    return Settings(**{**plain, "costs": Costs(**plain.get("costs", {}))})
 
 
 def _round(plain: dict[str, Any]) -> Round:

@@ -52,6 +52,7 @@ class WithForeground(Order):
         "Drawn by lot, but cases in which the model sees something to outline come twice as often; before there is a "
         "model, whole scans with all modalities do."
     )
+    needs_predictions = True
 
     def arrange(self, pool: Pool) -> list[Ranked]:
         """Draw with weights."""
