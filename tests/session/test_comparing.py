@@ -63,7 +63,7 @@ def test_choices_in_words(rich: Session) -> None:
     assert titles["s2"].startswith("Read again by reader 2 · ")
     assert titles["p3"].startswith("★ mean teacher (champion, ")
     assert titles["p1"].startswith("mean teacher (the champion before, ")
-    assert "taken back" in titles["r1"]
+    assert "out of the pool" in titles["r1"]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ LINE_PX = 2.0
 """How wide a line should be on the screen."""
 STRIPE_PX = 9.0
 FINEST = 4
+FAINT = 0.15
+"""Opacity of the painted areas while there are contours: enough to see what is being painted."""
 _MOST_VOXELS = 12_000_000
 
 Lines = npt.NDArray[np.uint8]
@@ -104,6 +106,7 @@ class Contours:
         self._grid: Grid | None = None
         self._box: Slices | None = None
         self._drawn: Style | None = None
+        self._dimmed: tuple[Any, float, Any, bool] | None = None
 
     def show(self, case: str, grid: Grid, first: LabelArray, second: LabelArray, names: tuple[str, str]) -> None:
         """Draw two annotations, in place of those that are drawn."""
@@ -113,7 +116,8 @@ class Contours:
         titles = [f"{case} · {sign} {name}" for sign, name in zip(("—", "┅"), names, strict=True)]
         data = self._data()
         if self._layers is None:
-            self._layers = (_layer(FIRST_COLOR, data[0]), _layer(SECOND_COLOR, data[1]))
+            units = placement(grid)["units"]
+            self._layers = (_layer(FIRST_COLOR, data[0], units), _layer(SECOND_COLOR, data[1], units))
             active = self._viewer.layers.selection.active
             for layer in self._layers:
                 self._own.add(layer)
@@ -122,8 +126,27 @@ class Contours:
             layer.name = title
         self._place(data)
 
+    def dim(self, labels: Any, prediction: Any) -> None:
+        """Let areas and other lines step back while there are contours; `hide` brings them back."""
+        if self._dimmed is None:
+            self._dimmed = (labels, labels.opacity, prediction, prediction is not None and prediction.visible)
+            labels.opacity = min(labels.opacity, FAINT)
+            if prediction is not None:
+                prediction.visible = False
+
+    def _brighten(self) -> None:
+        if self._dimmed is None:
+            return
+        labels, opacity, prediction, visible = self._dimmed
+        self._dimmed = None
+        if labels.opacity == FAINT:  # or the reader has set it since
+            labels.opacity = opacity
+        if prediction is not None and visible:
+            prediction.visible = True
+
     def hide(self) -> None:
         """Take the contours out of the picture."""
+        self._brighten()
         layers = self._layers or ()
         self.forget()
         for layer in layers:
@@ -131,7 +154,7 @@ class Contours:
 
     def forget(self) -> None:
         """The layers are gone, or go with the case."""
-        self._layers = self._pair = None
+        self._layers = self._pair = self._dimmed = None
         self._drawn = None
 
     def lost(self, layer: Any) -> bool:
@@ -181,14 +204,14 @@ class Contours:
         )
         for layer, lines in zip(self._layers, data, strict=True):
             layer.data = lines
-            layer.scale, layer.translate, layer.units = scale, translate, place["units"]
+            layer.scale, layer.translate = scale, translate
 
 
-def _layer(color: str, data: Lines) -> Any:
+def _layer(color: str, data: Lines, units: Any) -> Any:
     from napari.layers import Labels
     from napari.utils.colormaps import DirectLabelColormap
 
     colors = DirectLabelColormap(color_dict={LINE: color, GAP: GAP_COLOR, 0: "transparent", None: "transparent"})
-    layer = Labels(data, opacity=1.0, colormap=colors)
+    layer = Labels(data, opacity=1.0, colormap=colors, units=units)
     layer.editable = False
     return layer

@@ -326,8 +326,9 @@ class LayerBridge:
 
     def show_contours(self, first: LabelArray, second: LabelArray, names: tuple[str, str]) -> None:
         """Draw two annotations as contours."""
-        if self._open is not None:
+        if self._open is not None and self.layers is not None:
             self._contours.show(self._open.name, self._open.grid, first, second, names)
+            self._contours.dim(self.layers.labels, self.layers.prediction)
 
     def hide_contours(self) -> None:
         """Take the contours out of the picture."""

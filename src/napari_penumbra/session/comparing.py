@@ -44,7 +44,6 @@ class Comparing(Base):
         found = self.opened().sources(name)
         seen: set[str] = set()
         ranked: list[tuple[int, Choice]] = []
-        champions = self.opened().champions()
         for source in found:
             model = self.model_of(source.who) if source.kind is SourceKind.PREDICTION else ""
             if source.kind is SourceKind.READING and not source.current:
@@ -53,24 +52,26 @@ class Comparing(Base):
                 if model in seen:
                     continue
                 seen.add(model)
-            ranked.append((_rank(source), self._choice(source, model, champions)))
+            ranked.append((_rank(source), self._choice(source, model)))
         ranked.sort(key=lambda pair: pair[0])  # stable: within a rank the newest stays first
         return [choice for _, choice in ranked]
 
-    def _choice(self, source: Source, model: str, champions: Sequence[str]) -> Choice:
+    def _choice(self, source: Source, model: str) -> Choice:
         when = moment(source.created)
         if source.kind is SourceKind.PREDICTION:
-            title = f"{self._model_title(model, champions)} · predicted {when}"
-            return Choice(source.key, title, self._model_title(model, champions), source.kind)
+            model = self.model_title(model)
+            return Choice(source.key, f"{model} · predicted {when}", model, source.kind)
         if source.kind is SourceKind.READING:
             state = "" if source.closing is not Closing.DRAFT else " · draft"
             return Choice(source.key, f"Read again by {source.who}{state} · {when}", source.who, source.kind)
-        state = "taken back" if source.withdrawn else str(source.closing)
+        state = "out of the pool" if source.withdrawn else str(source.closing)
         now = "Annotation now" if source.current else "Revision"
         title = f"{now} {source.key} · {state} · {source.who} · {when}"
         return Choice(source.key, title, f"{source.who} {source.key}", source.kind)
 
-    def _model_title(self, model: str, champions: Sequence[str]) -> str:
+    def model_title(self, model: str) -> str:
+        """Name a training for people: its method, when it was started, and whether it is or was the champion."""
+        champions = self.opened().champions()
         rows = {row.id: row for row in self.opened().runs()}
         method = rows[model].method.replace("-", " ") if model in rows else model
         trained = moment(rows[model].created) if model in rows else ""

@@ -6,43 +6,38 @@ from napari_penumbra.session.words import duration
 from napari_penumbra.study.history import Event, What
 
 
-def line(event: Event, model: str = "", champion: str | None = None) -> str:
-    """Say an event in one line: ``r3 accepted · 40 s · 1,234 voxels changed``.
+def headline(event: Event, model: str = "") -> str:
+    """Say what happened in a few words: ``r3 accepted``, ``p5 predicted by ★ mean teacher``.
 
     Parameters
     ----------
     model
-        The training behind ``event.run``.
-    champion
-        The model that predicts now.
+        Name of the training behind ``event.run``.
     """
-    what = f"read again, {event.words}" if event.what is What.SECOND_READING else event.what.value
-    parts = [f"{event.key} {what}".strip()]
-    if event.words and event.what is not What.SECOND_READING:
-        parts.append(event.words)
-    if model and event.what is What.PREDICTED:
-        parts.insert(1, f"by {model_words(model, champion)}")
+    by = f" by {model}" if model and event.what is What.PREDICTED else ""
+    what = "read again" if event.what is What.SECOND_READING else event.what.value
+    return f"{event.key} {what}{by}".strip()
+
+
+def costs(event: Event) -> str:
+    """Say the rest in one line: how it was closed, what it took, what it changed."""
+    parts = [event.words]
     if event.seconds:
         parts.append(duration(event.seconds))
     if event.voxels_changed:
         parts.append(f"{event.voxels_changed:,} voxels changed")
-    return " · ".join(parts)
+    return " · ".join(part for part in parts if part)
 
 
-def details(event: Event, model: str = "", champion: str | None = None) -> str:
+def details(event: Event, model: str = "") -> str:
     """Say everything about an event, a fact per line."""
-    lines = [f"{event.when.astimezone():%Y-%m-%d %H:%M:%S}", line(event, model, champion)]
+    lines = [f"{event.when.astimezone():%Y-%m-%d %H:%M:%S}", headline(event, model), costs(event)]
     if event.who:
         lines.append(f"by {event.who}")
     if model and event.what is not What.PREDICTED:
-        lines.append(f"on a prediction of {model_words(model, champion)}")
+        lines.append(f"on a prediction of {model}")
     if event.in_pool:
-        lines.append("teaches now")
+        lines.append("in the labelled pool now")
     elif event.current:
         lines.append("what the case has now")
-    return "\n".join(lines)
-
-
-def model_words(model: str, champion: str | None) -> str:
-    """Name a model, with a star when it predicts now."""
-    return f"★ {model}" if model == champion else model
+    return "\n".join(line for line in lines if line)

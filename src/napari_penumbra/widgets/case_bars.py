@@ -7,7 +7,7 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout
 
-from napari_penumbra.domain.case import Closing
+from napari_penumbra.domain.case import Closing, OpenCase
 from napari_penumbra.session.comparing import moment
 from napari_penumbra.study.readings import Reading
 from napari_penumbra.widgets.buttons import ActionButton
@@ -117,12 +117,17 @@ class TakenBackBar(_Bar):
         self.champion = self.add(ActionButton("Champion before", name="recall_champion"), self._on_champion)
         control.taken_back.connect(self.tell)
         control.put_back.connect(lambda _name: self.hide())
+        control.cases.opened.connect(self._on_opened)
         control.cases.changed.connect(self._refresh)
         control.session.study_changed.connect(self._refresh, thread="main")
 
     def disconnect_all(self) -> None:
         """Stop listening to the session."""
         self.control.session.study_changed.disconnect(self._refresh)
+
+    def _on_opened(self, case: OpenCase) -> None:
+        if case.name != self._name:
+            self.hide()  # the reader has gone on; it is all in the history
 
     def tell(self, name: str) -> None:
         """Show what taking a case back means."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLayout, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QLayout, QSizePolicy, QVBoxLayout, QWidget
+from superqt import QCollapsible
 
 from napari_penumbra.session import Session
 from napari_penumbra.widgets.buttons import ActionButton
@@ -18,6 +20,8 @@ from napari_penumbra.widgets.method_form import fold
 from napari_penumbra.widgets.reader_controller import ReaderController
 from napari_penumbra.widgets.readers_box import ReadersBox
 
+_NO_LIMIT = 16_777_215
+"""Qt's QWIDGETSIZE_MAX."""
 _TIPS = {
     "accept_region": "The place becomes the class that is drawn there; of two different ones the first's.",
     "reject_region": "The place becomes background.",
@@ -30,17 +34,17 @@ _TIPS = {
 
 
 class CaseFolds(QWidget):
-    """Three folds and a button, on the Review page.
+    """Three folds, of which one is open at a time and then has the page to itself, and a button.
 
     Signals
     -------
-    resolving : (bool)
-        A consensus is being settled with the keys of the page, or not any more.
+    opened : (bool)
+        A fold is open (and takes the room of the page), or none is any more.
     wish : (str)
         A page to show.
     """
 
-    resolving = Signal(bool)
+    opened = Signal(bool)
     wish = Signal(str)
 
     def __init__(self, session: Session, canvas: Canvas, cases: CaseController, parent: QWidget | None = None) -> None:
@@ -65,9 +69,13 @@ class CaseFolds(QWidget):
         layout.setSpacing(2)
         for widget in (self.take_back, self.compare_fold, self.readers_fold, self.history_fold):
             layout.addWidget(widget)
-        self._was_resolving = False
+        layout.addStretch(1)
+        self._was: tuple[bool, bool] = (False, False)
         self._home: QLayout | None = None
         self._covered: list[QWidget] = []
+        self._fit_soon = QTimer(self, singleShot=True, interval=0)
+        self._fit_soon.timeout.connect(self._fit)
+        self._folds = (self.compare_fold, self.readers_fold, self.history_fold)
         self._connect()
         self.refresh()
 
@@ -75,12 +83,17 @@ class CaseFolds(QWidget):
         self.take_back.clicked.connect(lambda: self.readers.take_back(self.cases.name))
         self.compare_fold.toggled.connect(self.compare.activate)
         self.history_fold.toggled.connect(self.history_box.activate)
+        for one in self._folds:
+            # The fold would cut off what grows inside it (a wrapped line, a longer list): it is as high as it needs.
+            one.content().layout().itemAt(0).widget().removeEventFilter(one)
+            one.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+            one.toggled.connect(partial(self._on_toggled, one))
         self.compare_box.jump.clicked.connect(self._open_compare)
         self.readers_box.compare_wished.connect(lambda key: self.show_pair(SCREEN, key))
         self.history_box.compare_wished.connect(self.show_pair)
         self.readers.consensus_made.connect(self._on_consensus)
         self.readers.wish.connect(self.wish)
-        self.compare.changed.connect(self._on_compare)
+        self.compare.changed.connect(self._tell)
         self.cases.opened.connect(self.refresh)
         self.cases.cleared.connect(self.refresh)
         self.cases.changed.connect(self.refresh)
@@ -90,6 +103,42 @@ class CaseFolds(QWidget):
         """Stop listening to canvas and session."""
         self.session.case_changed.disconnect(self.refresh)
         self.compare.disconnect_all()
+
+    # ---------------------------------------------------------------- one open at a time
+
+    def any_open(self) -> bool:
+        """Whether a fold is open."""
+        return any(one.isExpanded() for one in self._folds)
+
+    def _on_toggled(self, one: QCollapsible, on: bool) -> None:
+        one.content().setMaximumHeight(_NO_LIMIT if on else 0)
+        if on:
+            for other in self._folds:
+                if other is not one and other.isExpanded():
+                    other.collapse(animate=False)
+        self.refresh()
+        self._tell()
+        self._fit()
+
+    def _fit(self) -> None:
+        """Let everything be as high as it needs to be now, from the inside out.
+
+        By itself Qt does so one level per turn of the event loop, and what was open before stays that high meanwhile.
+        """
+        inside = [one.content().layout().itemAt(0).widget() for one in self._folds]
+        for widget in (*inside, *(one.content() for one in self._folds), *self._folds, self, self.parentWidget()):
+            layout = widget.layout() if widget is not None else None
+            if layout is not None:
+                widget.updateGeometry()
+                layout.invalidate()
+                layout.activate()
+
+    def _tell(self) -> None:
+        self._fit_soon.start()
+        now = (self.any_open(), self.compare.resolving)
+        if now != self._was:
+            self._was = now
+            self.opened.emit(now[0])
 
     # ---------------------------------------------------------------- showing
 
@@ -123,11 +172,6 @@ class CaseFolds(QWidget):
         self.compare_fold.expand(animate=False)
         self.compare.start_resolving(pair)
 
-    def _on_compare(self) -> None:
-        if self.compare.resolving != self._was_resolving:
-            self._was_resolving = self.compare.resolving
-            self.resolving.emit(self._was_resolving)
-
     def move_to(self, layout: QLayout) -> None:
         """Stand at the end of this layout: a case without a prediction has another page."""
         if self._home is not layout:
@@ -135,10 +179,10 @@ class CaseFolds(QWidget):
             layout.addWidget(self)
             self.refresh()
 
-    def cover(self, layout: QLayout, on: bool) -> None:
-        """Hide what else is in a layout while a consensus is settled, and show it again afterwards."""
+    def cover(self, layout: QLayout, on: bool, but: Collection[QWidget] = ()) -> None:
+        """Hide what else is in a layout while a fold is open, and show it again afterwards."""
         if on and not self._covered:
-            self._covered = [w for w in _widgets(layout) if w is not self and not w.isHidden()]
+            self._covered = [w for w in _widgets(layout) if w is not self and w not in but and not w.isHidden()]
             for widget in self._covered:
                 widget.hide()
         elif not on:

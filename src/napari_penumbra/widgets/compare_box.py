@@ -19,10 +19,7 @@ _TAKES = {
     "background": ("Neither", "This place becomes background; one step of undo."),
     "unknown": ("Unknown", "Nobody can say: this place teaches nothing wrong; one step of undo."),
 }
-_RESOLVING = (
-    "Settle each place: Accept (A) takes the class drawn there, Reject (X) background, Unknown (U) leaves it open, "
-    "Next (N) and Previous (P) walk; or paint. Accept case closes it."
-)
+_RESOLVING = "Accept takes the class drawn there, Reject background, Unknown leaves it open; or paint."
 
 
 class CompareBox(QWidget):
@@ -113,8 +110,11 @@ class CompareBox(QWidget):
         elif result is None or units is None:
             words = "Choose two annotations."
         else:
-            words = f"{_RESOLVING}" if control.resolving else summary(result, units)
+            words = summary(result, units)
         self.note.setText(words)
+        self.places.setVisible(bool(control.places))
+        for button in self.takes.values():
+            button.setVisible(bool(control.places))
         for widget in (self.table, self.places, self.contours):
             widget.setEnabled(not why)
         self._on_current()
@@ -140,9 +140,11 @@ class CompareBox(QWidget):
             self.places.show_settled(control.settled)
             left = control.unsettled()
             count = len(control.places)
-            done = "Every place is settled: accept the case." if not left else f"{left} of {count} places are open."
-            self.note.setText(f"{done}\n{_RESOLVING}" if left else done)
-        none = "" if control.places else "There is no disagreement to go to."
+            if left:
+                self.note.setText(f"{left} of {count} places are open. {_RESOLVING}")
+            else:
+                self.note.setText("Every place is settled: accept the case.")
+        none = "There is no disagreement to go to." if control.result is not None and not control.places else ""
         self.jump.allow(control.why_not() or ("Comparing…" if control.busy else none))
         why = control.why_not_take()
         for button in self.takes.values():

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_penumbra.session.comparing import moment
-from napari_penumbra.session.history_words import details, line
+from napari_penumbra.session.history_words import costs, details, headline
 from napari_penumbra.study.history import Event
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.colors import mute, muted
@@ -50,7 +50,7 @@ class HistoryBox(QWidget):
         header.setStretchLastSection(False)
         for column, mode in enumerate(("ResizeToContents", "Stretch", "ResizeToContents")):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode[mode])
-        self.tree.setMinimumHeight(10 * self.fontMetrics().lineSpacing())
+        self.tree.setMinimumHeight(15 * self.fontMetrics().lineSpacing())
         self.note = QLabel(objectName="history_note", wordWrap=True)
         mute(self.note)
         self.compare = ActionButton(
@@ -97,17 +97,17 @@ class HistoryBox(QWidget):
         self._allow()
 
     def _fill(self, picked: list[str]) -> None:
-        study = self.control.session.study
-        champion = study.champion() if study is not None else None
+        session = self.control.session
+        models = {run: session.model_title(session.model_of(run)) for run in {e.run for e in self._events} if run}
         self.tree.blockSignals(True)
         self.tree.clear()
         for event in reversed(self._events):
-            model = self.control.session.model_of(event.run) if event.run else ""
-            words = line(event, model, champion)
-            item = QTreeWidgetItem([moment(event.when), ("● " if event.current else "") + words, event.who])
+            model = models.get(event.run, "")
+            words = "\n".join(filter(None, (("● " if event.current else "") + headline(event, model), costs(event))))
+            item = QTreeWidgetItem([moment(event.when), words, event.who])
             item.setData(0, _KEY, event.key)
             for column in range(3):
-                item.setToolTip(column, details(event, model, champion))
+                item.setToolTip(column, details(event, model))
                 item.setTextAlignment(column, int(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft))
                 if not event.key:
                     item.setForeground(column, muted(self.tree.palette()))

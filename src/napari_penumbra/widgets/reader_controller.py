@@ -43,9 +43,15 @@ class ReaderController(QObject):
         self.cases = cases
         self.messages = cases.messages
         self.working = False
-        cases.opened.connect(lambda _case: self.changed.emit())
-        cases.cleared.connect(self.changed.emit)
-        cases.reopened.connect(self.taken_back)
+        cases.opened.connect(self._on_case)
+        cases.cleared.connect(self._on_case)
+        cases.reopened.connect(self._on_reopened)
+
+    def _on_case(self, _case: object = None) -> None:
+        self.changed.emit()
+
+    def _on_reopened(self, name: str) -> None:
+        self.taken_back.emit(name)
 
     def why_readonly(self) -> str:
         """Say why nothing can be written to the study; empty when it can."""

@@ -43,6 +43,14 @@ _BUTTONS = {
 }
 
 
+_ON_REGIONS = (
+    "accept_region",
+    "reject_region",
+    "unknown_region",
+    "next_region",
+    "previous_region",
+    "undo_decision",
+)
 _OVERLAY_TIP = "Shows how sure the model is, over the picture. Off at first: look with your own eyes."
 
 
@@ -151,7 +159,7 @@ class ReviewPage(QWidget):
         for name, action in self.actions().items():
             self.buttons[name].clicked.connect(partial(self._press, name, action))
         self.folds.wish.connect(self.wish)
-        self.folds.resolving.connect(self._on_resolving)
+        self.folds.opened.connect(self._on_fold)
         self.folds.compare.current_changed.connect(self._allow)
 
     def actions(self) -> dict[str, Callable[[], object]]:
@@ -175,10 +183,13 @@ class ReviewPage(QWidget):
         if not self.folds.press(name):
             action()
 
-    def _on_resolving(self, on: bool) -> None:
-        self.folds.cover(self._body, on)
+    def _on_fold(self, on: bool) -> None:
+        """A fold that is open has the page to itself: what is not seen must not answer to keys either."""
+        self.folds.cover(self._body, on, (self.head, self.note))
         for widget in (self.rest, self.current_line, self.left):
             widget.setVisible(not on)
+        for name in _ON_REGIONS:
+            self.buttons[name].setVisible(not on or self.folds.compare.resolving)
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -296,8 +307,7 @@ class ReviewPage(QWidget):
     def _say_head(self) -> None:
         case = self.review.case
         row = self.cases.row()
-        if self.folds.compare.resolving:
-            self.head.setText(f"{self.cases.name} · consensus")
+        if self.folds.any_open() and row is not None:
             return
         if case is None or row is None:
             return
