@@ -27,6 +27,7 @@ from napari_penumbra.training.cache import CaseCache
 from napari_penumbra.training.crew import Crew
 from napari_penumbra.training.data import Places, thin
 from napari_penumbra.training.learner import Learner
+from napari_penumbra.training.ranks import Place, open_store
 from napari_penumbra.training.sharding import Part, gather_parts
 from napari_penumbra.training.shared_learner import SharedLearner
 
@@ -36,46 +37,51 @@ _PATIENCE = dt.timedelta(hours=24)
 """A process may wait so long for the others, who may be validating. That one is gone is found out by its heartbeat."""
 
 
-def join(device: str) -> Crew:
+def join(device: str, store: Any = None) -> Crew:
     """Meet the other processes that the environment names; `Crew` itself when this process is alone.
 
     Parameters
     ----------
     device
         As the spec names it.
+    store
+        The table that all of them share; None opens it.
 
     Raises
     ------
     JobError
         There are fewer graphics cards than processes, or the others could not be reached.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    place = Place.here()
+    if place.size == 1:
         return Crew()
-    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
     cuda = choose_device(device).type == "cuda"
     if cuda:
         cards = torch.cuda.device_count()
         if local >= cards:
             raise JobError(
-                f"There are {cards} graphics cards on this machine for more processes than that.",
-                f"Start {cards} processes per machine, or train on the CPU.",
+                f"More processes were started on this machine than it has graphics cards ({cards}).",
+                "Start as many processes per machine as it has cards, or train on the CPU.",
             )
         torch.cuda.set_device(local)
+    store = store if store is not None else open_store()
+    backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_PATIENCE)
+        dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise JobError(
-            f"Process {rank + 1} of {size} could not reach the others.",
+            f"Process {place.rank + 1} of {place.size} could not reach the others.",
             "Check that the machines see each other by their names and that no firewall stands between them.",
             details=repr(error),
         ) from error
-    return Team(rank, size, f"cuda:{local}" if cuda else "cpu")
+    return Team(place.rank, place.size, f"cuda:{local}" if cuda else "cpu")
 
 
 def leave() -> None:
-    """Say goodbye; nothing happens for a process that is alone."""
+    """Wait for the others to be done and say goodbye; nothing happens for a process that is alone."""
     if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(torch.zeros(1))
         dist.destroy_process_group()
 
 

@@ -29,7 +29,10 @@ from napari_penumbra.domain.errors import JobError, PenumbraError
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.imaging.atomic import write_text
-from napari_penumbra.training.events import EventLog
+from napari_penumbra.training.board import Board
+from napari_penumbra.training.events import Tell
+from napari_penumbra.training.ranks import Place
+from napari_penumbra.training.together import train_together, voice
 from napari_penumbra.training.turn import in_turn
 
 
@@ -93,11 +96,12 @@ def _check(run: Path) -> int:
 
 def work(run: Path, command: str, *, resume: bool = False) -> int:
     """Do a run's work and say how it ended, whatever happens; returns the exit code."""
-    events = run / "events.jsonl"
+    events, place = run / "events.jsonl", Place.here()
     offset = events.stat().st_size if events.exists() else 0
-    tell = EventLog(events)
+    tell = voice(run, place)
     try:
-        _sign(run, offset)
+        if place.leads:
+            _sign(run, offset, place.owner)
         stopping = StopRequest(run / "stop")
         tell(Progress(Kind.STARTED, message="Resuming." if resume else "Starting."))
         with in_turn(run, command, tell, stopping) as mine:
@@ -117,18 +121,23 @@ def work(run: Path, command: str, *, resume: bool = False) -> int:
             ),
         )
     except Exception as error:  # noqa: BLE001 - the last word must be said whatever went wrong
-        return _fail(tell, _in_words(error))
+        return _fail(tell, in_words(error))
 
 
-def _run(run: Path, command: str, tell: EventLog, stopping: StopRequest, resume: bool) -> None:
+def _run(run: Path, command: str, tell: Tell, stopping: StopRequest, resume: bool) -> None:
     from napari_penumbra.training.build import make_prediction, make_trainer, read_spec
 
     spec = read_spec(run)
     if spec.kind != command:
         raise JobError(f"The run is an order to {spec.kind}, not to {command}.", "Start it from the window again.")
     _use_threads(spec.threads)
+    place = Place.here()
     if command == "train":
+        tell = Board(tell, run) if spec.tensorboard and place.leads else tell
         tell(Progress(Kind.STAGE, message=_cases_in_words(spec)))
+        if place.size > 1:
+            train_together(run, spec, tell, stopping, resume, place)
+            return
         make_trainer(run, spec, tell, stopping, resume=resume).run()
     else:
         tell(Progress(Kind.STAGE, message="Loading the model."))
@@ -149,11 +158,11 @@ def _use_threads(wanted: int) -> None:
     torch.set_num_threads(wanted if wanted > 0 else fallback)
 
 
-def _sign(run: Path, offset: int) -> None:
+def _sign(run: Path, offset: int, owner: int) -> None:
     """Write who works here; the launcher writes the same, but a worker may also be started by hand."""
     data = {
-        "pid": os.getpid(),
-        "created": psutil.Process().create_time(),
+        "pid": owner,
+        "created": psutil.Process(owner).create_time(),
         "host": socket.gethostname(),
         "offset": offset,
         "folder": str(run.resolve()),
@@ -161,7 +170,8 @@ def _sign(run: Path, offset: int) -> None:
     write_text(run / "worker.json", json.dumps(data))
 
 
-def _in_words(error: Exception) -> PenumbraError:
+def in_words(error: Exception) -> PenumbraError:
+    """Say what an unforeseen error means."""
     from napari_penumbra.inference.machine import is_out_of_memory
 
     if is_out_of_memory(error):
@@ -171,7 +181,7 @@ def _in_words(error: Exception) -> PenumbraError:
     )
 
 
-def _fail(tell: EventLog, error: PenumbraError) -> int:
+def _fail(tell: Tell, error: PenumbraError) -> int:
     traceback.print_exc(file=sys.stderr)
     if error.details:
         sys.stderr.write(error.details + "\n")

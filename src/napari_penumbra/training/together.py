@@ -1,0 +1,92 @@
+"""One of several workers on a run: how it begins, and how it ends when all goes well or one of them is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from napari_penumbra.domain.errors import PenumbraError
+from napari_penumbra.domain.progress import Kind, Progress
+from napari_penumbra.domain.spec import RunSpec
+from napari_penumbra.training.events import EventLog, Tell
+from napari_penumbra.training.ranks import Heartbeat, LastWord, Place, gone, open_store, quiet
+
+Stopping = Callable[[], bool]
+
+
+def train_together(run: Path, spec: RunSpec, tell: Tell, stopping: Stopping, resume: bool, place: Place) -> None:
+    """Train as one of several processes; the first speaks, and every one of them may say the last word of a failure.
+
+    Does not return when a process is gone: whatever this one waits for would never come.
+    """
+    store = open_store()
+    last = LastWord(place, store)
+
+    def lost(ranks: list[int]) -> None:
+        error = gone(place, ranks)
+        if last.wanted():
+            _tell_failure(run, error)
+        _end(error)
+
+    # A connection of its own: one that waits for the others must not keep this process from being heard.
+    heartbeat = Heartbeat(place, open_store(), lost)
+    heartbeat.start()
+    try:
+        _train(run, spec, tell, stopping, resume, store)
+        heartbeat.forgive()
+    except Exception as error:  # noqa: BLE001 - the last word must be said whatever went wrong
+        traceback.print_exc(file=sys.stderr)
+        words = _in_words(error)
+        said = last.of(words, heartbeat)
+        if said is not None:
+            _tell_failure(run, said)
+        _end(words)
+    _leave(heartbeat)
+
+
+def _train(run: Path, spec: RunSpec, tell: Tell, stopping: Stopping, resume: bool, store: object) -> None:
+    from napari_penumbra.training.build import make_trainer
+    from napari_penumbra.training.distributed import join
+
+    crew = join(spec.device, store)
+    tell(Progress(Kind.STAGE, message=f"{crew.size} processes train together."))
+    make_trainer(run, spec, tell, stopping, resume=resume, crew=crew).run()
+
+
+def _leave(heartbeat: Heartbeat) -> None:
+    from napari_penumbra.training.distributed import leave
+
+    # All is done and written: that another process has gone already is no harm.
+    with contextlib.suppress(RuntimeError):
+        leave()
+    heartbeat.stop()
+
+
+def _in_words(error: Exception) -> PenumbraError:
+    from napari_penumbra.training.worker import in_words
+
+    return error if isinstance(error, PenumbraError) else in_words(error)
+
+
+def _tell_failure(run: Path, error: PenumbraError) -> None:
+    about = str(getattr(error, "about", ""))
+    event = Progress(Kind.FAILED, message=error.message, remedy=error.remedy, about=about)
+    EventLog(run / "events.jsonl")(event)
+
+
+def _end(error: PenumbraError) -> None:
+    """End at once: an orderly end would wait for processes that are gone."""
+    if error.details:
+        sys.stderr.write(error.details + "\n")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(error.exit_code)
+
+
+def voice(run: Path, place: Place) -> Tell:
+    """What a worker says things with: nothing unless it speaks for all."""
+    return EventLog(run / "events.jsonl") if place.leads else quiet

@@ -1,0 +1,136 @@
+"""Workers under a real torchrun, with gloo on the CPU."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from napari_penumbra.domain.progress import Kind, Progress
+from napari_penumbra.domain.spec import RunSpec
+from napari_penumbra.training import checkpoint as checkpoints
+from napari_penumbra.training.worker import work
+from tiny_study import CONFIG, make_spec, write_run
+
+
+def torchrun(run: Path, *arguments: str, processes: int = 2, command: str = "train") -> subprocess.Popen[str]:
+    """Start workers as a reader would on a machine of their own."""
+    module = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.Popen(
+        [sys.executable, *module, "-m", "napari_penumbra.training.worker", command, str(run), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+
+
+def finished(process: subprocess.Popen[str], seconds: float = 200) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=seconds)
+    return process.returncode, output
+
+
+def events_of(run: Path) -> list[Progress]:
+    file = run / "events.jsonl"
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return [Progress.from_line(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def wait_for(run: Path, process: subprocess.Popen[str], seen: Callable[[list[Progress]], bool]) -> None:
+    for _ in range(2400):
+        if seen(events_of(run)):
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    pytest.fail("the workers said nothing in two minutes")
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """By rank."""
+    ranks = {int(child.environ()["RANK"]): child for child in psutil.Process(process.pid).children()}
+    return [ranks[rank] for rank in sorted(ranks)]
+
+
+def order(root: Path, steps: int, batch: int, **changes: Any) -> RunSpec:
+    """A mean teacher on so many labelled and half as many unlabelled patches per process."""
+    spec = make_spec(root, steps=steps)
+    config = {**CONFIG, "labelled_batch": 2 * batch, "unlabelled_batch": batch, "pretrain_steps": 2, "ramp_steps": 2}
+    return dataclasses.replace(spec, config={**config, "optimiser": "sgd", **changes})
+
+
+def ended(run: Path) -> checkpoints.Checkpoint:
+    return checkpoints.load(run / "checkpoints")
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(root: Path) -> None:
+    """From patches to weights: what is drawn, how it is turned, the teacher, the twin, the best validation."""
+    alone = write_run(root, "alone", order(root, 6, batch=2))
+    together = write_run(root, "together", order(root, 6, batch=1))
+    started = torchrun(together)
+    assert work(alone, "train") == 0
+    code, output = finished(started)
+    assert code == 0, output
+
+    one, two = ended(alone), ended(together)
+    for name, tensor in one.weights.items():
+        torch.testing.assert_close(two.weights[name], tensor, rtol=1e-3, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+    for part in ("streams", "random", "step"):
+        assert one.state[part] == two.state[part], part
+    for name, tensor in one.optimisers.items():
+        if name.startswith(("random/", "method/random/", "reference/random/")):
+            assert torch.equal(two.optimisers[name], tensor), name
+
+    told = events_of(together)
+    assert [e.kind for e in told[:1]] == [Kind.STARTED]
+    assert [e.kind for e in told].count(Kind.FINISHED) == 1
+    assert any("2 processes train together" in e.message for e in told)
+    dice = [
+        [round(e.metrics["dice"], 3) for e in events_of(run) if e.kind is Kind.VALIDATION] for run in (alone, together)
+    ]
+    assert dice[0] == dice[1]
+    assert json.loads((together / "worker.json").read_text())["pid"] == started.pid
+
+
+def test_a_dead_process_ends_all_in_a_sentence_and_another_number_of_them_goes_on(root: Path) -> None:
+    run = write_run(root, "run", order(root, 400, batch=1))
+    process = torchrun(run)
+    wait_for(run, process, lambda told: any(e.kind is Kind.CHECKPOINT for e in told))
+    _, second = workers_of(process)
+    killed = time.monotonic()
+    second.send_signal(signal.SIGKILL)
+    code, output = finished(process, 60)
+    assert time.monotonic() - killed < 40
+    assert code != 0
+    last = events_of(run)[-1]
+    assert last.kind is Kind.FAILED, output
+    assert "process 2 of 2 is gone" in last.message.lower() or "one of the processes" in last.message.lower()
+    assert "Resume" in last.remedy
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(run) in " ".join(p.info["cmdline"] or [])]
+
+    reached = int(ended(run).state["step"])
+    (run / "stop").touch()
+    assert work(run, "train", resume=True) == 0  # one process takes over what two have left, and is asked to stop
+    last = events_of(run)[-1]
+    assert (last.kind, last.step) == (Kind.STOPPED, reached)
+
+    (run / "stop").unlink()
+    process = torchrun(run, "--resume")
+    wait_for(run, process, lambda told: told[-1].kind is Kind.STEP and told[-1].step > reached + 2)
+    (run / "stop").touch()
+    code, output = finished(process)
+    assert code == 0, output
+    last = events_of(run)[-1]
+    assert last.kind is Kind.STOPPED
+    assert int(ended(run).state["step"]) == last.step > reached + 2
