@@ -3,8 +3,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor, QPalette
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtGui import QColor, QHelpEvent, QPalette
+from qtpy.QtWidgets import QApplication, QToolTip
 
 from napari_penumbra.domain.errors import ImageError, PenumbraError
 from napari_penumbra.domain.labels import LabelScheme
@@ -127,6 +128,23 @@ def test_the_shortcut_is_on_the_button(qtbot):
         button.grab()
     assert keyed.sizeHint().width() > plain.sizeHint().width()
     assert "Shift+A" in keyed.accessibleName()
+
+
+def test_where_there_is_no_room_the_shortcut_is_in_the_tooltip(qtbot):
+    button = ActionButton("Accept the rest", "Accepts them.", "Shift+A")
+    qtbot.addWidget(button)
+    button.resize(button.sizeHint())
+    button.show()
+    place = button.rect().center()
+    help_event = QHelpEvent(QEvent.Type.ToolTip, place, button.mapToGlobal(place))
+    assert button.minimumSizeHint().width() < button.sizeHint().width()
+    QApplication.sendEvent(button, help_event)
+    assert QToolTip.text() == "Accepts them."
+    button.resize(button.minimumSizeHint())
+    QApplication.sendEvent(button, help_event)
+    assert QToolTip.text() == "Accepts them. Key: Shift+A"
+    QToolTip.hideText()
+    button.grab()
 
 
 # ---------------------------------------------------------------- colours

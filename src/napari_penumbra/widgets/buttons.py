@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QRect, QSize, Qt
+from qtpy.QtCore import QEvent, QRect, QSize, Qt
 from qtpy.QtGui import QKeySequence, QPainter, QPalette
-from qtpy.QtWidgets import QPushButton, QShortcut, QStyle, QStyleOptionButton, QWidget
+from qtpy.QtWidgets import QPushButton, QShortcut, QSizePolicy, QStyle, QStyleOptionButton, QToolTip, QWidget
 
 from napari_penumbra.widgets.colors import grey
 
@@ -49,6 +49,8 @@ class ActionButton(QPushButton):
         self.setToolTip(tooltip)
         # A click must not take the keyboard from the canvas: its keys would be dead until the next click there.
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        # Qt's own policy never lets a push button become narrower than it would like to be.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def show_keys(self, keys: str) -> None:
         """Show other keys than before, none if empty."""
@@ -85,13 +87,20 @@ class ActionButton(QPushButton):
         return QSize(hint.width() + self._extra(), hint.height())
 
     def minimumSizeHint(self) -> QSize:
-        """As wide as words and shortcut need, and no wider: the dock is narrow."""
+        """As wide as the words need: where the dock is too narrow for both, the shortcut gives way."""
         words = self.fontMetrics().horizontalAdvance(self.text())
-        return QSize(words + self._extra() + 2 * _PADDING, super().minimumSizeHint().height())
+        return QSize(words + 2 * _PADDING, super().minimumSizeHint().height())
+
+    def event(self, event: Any) -> bool:
+        """Say the shortcut in the tooltip where there is no room for it on the button."""
+        if event.type() == QEvent.Type.ToolTip and self.keys and not self._has_room():
+            QToolTip.showText(event.globalPos(), f"{self.toolTip()} Key: {self.keys}".strip(), self)
+            return True
+        return bool(super().event(event))
 
     def paintEvent(self, event: Any) -> None:
-        """Draw the button, its words, and the shortcut in grey."""
-        if not self.keys:
+        """Draw the button, its words, and the shortcut in grey if there is room for it."""
+        if not self.keys or not self._has_room():
             super().paintEvent(event)
             return
         option = QStyleOptionButton()
@@ -111,6 +120,9 @@ class ActionButton(QPushButton):
         painter.setPen(grey(ink, ground) if self.isEnabled() else ink)
         painter.drawText(QRect(left + words + self._gap(), 0, keys + 2, self.height()), flags, self.keys)
         painter.end()
+
+    def _has_room(self) -> bool:
+        return self.fontMetrics().horizontalAdvance(self.text()) + self._extra() + _PADDING <= self.width()
 
     def _gap(self) -> int:
         return self.fontMetrics().horizontalAdvance("  ")

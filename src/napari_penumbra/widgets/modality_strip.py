@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
@@ -78,6 +79,12 @@ class ModalityStrip(QWidget):
             button.clicked.connect(lambda _, chosen=name: self.picked.emit(chosen))
             self._flow.addWidget(button)
             self.buttons[name] = button
+        self._row.setMinimumHeight(self._flow.heightForWidth(self.width()))
+
+    def resizeEvent(self, event: Any) -> None:
+        """Keep room for all rows of buttons: a layout asks a flow of buttons for one row only."""
+        super().resizeEvent(event)
+        self._row.setMinimumHeight(self._flow.heightForWidth(self.width()))
 
     def show_windows(self, names: Sequence[str], current: str) -> None:
         """Offer the named windows of the modality in front, and show which is in use: none if it was set by hand."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from qtpy.QtWidgets import QWidget
-from superqt import QFlowLayout
+from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.canvas import PLANES, Views
@@ -30,20 +29,21 @@ class ViewBox(QWidget):
         super().__init__(parent)
         self.setObjectName("view_box")
         self.views = views
-        row = QFlowLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(4)
         self.planes = {}
         for n, name in enumerate(PLANES):
             button = ActionButton(name.capitalize(), _TIPS[name], f"Alt+{n + 1}", f"plane_{name}")
             button.clicked.connect(partial(self._show_plane, n))
             self.planes[name] = button
-            row.addWidget(button)
+            grid.addWidget(button, n // 2, n % 2)
         self.beside = ActionButton(
             "3 planes", "Shows the other two planes below the picture, with a crosshair.", "O", "planes_on"
         )
         self.beside.setCheckable(True)
         self.beside.clicked.connect(views.show_planes)
-        row.addWidget(self.beside)
+        grid.addWidget(self.beside, 1, 1)
         views.planes_changed.connect(self._on_planes)
 
     def disconnect_all(self) -> None:
