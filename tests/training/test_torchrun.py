@@ -21,7 +21,7 @@ from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.training import checkpoint as checkpoints
 from napari_penumbra.training.worker import work
-from tiny_study import CONFIG, make_spec, write_run
+from tiny_study import CONFIG, add_case, make_spec, write_run
 
 
 def torchrun(run: Path, *arguments: str, processes: int = 2, command: str = "train") -> subprocess.Popen[str]:
@@ -134,3 +134,48 @@ def test_a_dead_process_ends_all_in_a_sentence_and_another_number_of_them_goes_o
     last = events_of(run)[-1]
     assert last.kind is Kind.STOPPED
     assert int(ended(run).state["step"]) == last.step > reached + 2
+
+
+def prediction(root: Path, cases: int) -> tuple[Path, RunSpec]:
+    """A trained run of one step, and an order to predict so many cases with it."""
+    spec = make_spec(root, steps=1)
+    assert work(write_run(root, "train", spec), "train") == 0
+    more = tuple(add_case(root, f"case{n:02d}", 10 + n, "predict") for n in range(cases))
+    latest = (root / "runs/train/checkpoints/latest").read_text()
+    order = dataclasses.replace(spec, kind="predict", cases=more, checkpoint=f"runs/train/checkpoints/{latest}")
+    return write_run(root, "predict", order), order
+
+
+def done(run: Path) -> list[str]:
+    return [e.case for e in events_of(run) if e.kind is Kind.CASE_DONE]
+
+
+def test_cases_are_shared_and_a_killed_process_loses_none(root: Path) -> None:
+    run, spec = prediction(root, 12)
+    names = {case.name for case in spec.cases}
+    process = torchrun(run, command="predict")
+    wait_for(run, process, lambda told: sum(e.kind is Kind.CASE_DONE for e in told) >= 2)
+    workers_of(process)[1].send_signal(signal.SIGKILL)
+    code, output = finished(process, 90)
+    assert code != 0
+    last = events_of(run)[-1]
+    assert last.kind is Kind.FAILED, output
+    assert "Process 2 of 2 is gone" in last.message
+    before = done(run)
+    assert len(before) == len(set(before)) < 12
+    assert 2 <= len(list((run / "shares").glob("*/*.claim"))) <= 12
+
+    code, output = finished(torchrun(run, command="predict"), 120)
+    assert code == 0, output
+    told = events_of(run)
+    assert sorted(done(run)) == sorted(names), "each once, none lost"
+    assert told[-1].kind is Kind.FINISHED
+    assert told[-1].message == "12 of 12 cases predicted."
+    assert [e.step for e in told if e.kind is Kind.CASE_DONE] == list(range(1, 13))
+    by = {rank: (len([*(run / "shares").glob(f"*/{rank}.jsonl")])) for rank in (0, 1)}
+    assert by[0] >= 1
+    assert by[1] >= 1
+    for event in told:
+        if event.kind is Kind.CASE_DONE:
+            assert (root / event.message).exists()
+            assert len([*(root / "cases" / event.case / "predictions").glob("*.json")]) == 1

@@ -64,7 +64,7 @@ class PredictionRun:
                 self._end(Kind.STOPPED, done, f"Stopped after {number} of {len(cases)} cases.")
                 return False
             eta = (time.monotonic() - started) / number * (len(cases) - number) if number else None
-            done += self._one(case, number + 1, eta)
+            done += self.predict_one(case, number + 1, eta)
         left = len(cases) - done
         words = f"{done} of {len(cases)} cases predicted" + (f", {left} could not be." if left else ".")
         self._end(Kind.FINISHED, done, words)
@@ -73,7 +73,8 @@ class PredictionRun:
     def _end(self, kind: Kind, done: int, words: str) -> None:
         self.tell(Progress(kind, done, len(self.spec.cases), message=words))
 
-    def _one(self, case: SpecCase, number: int, eta: float | None) -> bool:
+    def predict_one(self, case: SpecCase, number: int, eta: float | None) -> bool:
+        """Predict one case and tell; False, and a warning, when it cannot be."""
         total = len(self.spec.cases)
         started = time.monotonic()
         try:

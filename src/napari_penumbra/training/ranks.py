@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -40,6 +41,14 @@ class Place:
     def leads(self) -> bool:
         """Whether it speaks for all."""
         return self.rank == 0
+
+    @property
+    def device(self) -> str:
+        """A graphics card of its own, as far as there are any; torch's name for it."""
+        import torch
+
+        cards = torch.cuda.device_count()
+        return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % cards}" if cards else "cpu"
 
     @property
     def owner(self) -> int:
@@ -84,6 +93,13 @@ def open_store() -> Any:
     _Kept.here = True
     attempt = f"{environment.get('TORCHELASTIC_RUN_ID', '')}/{environment.get('TORCHELASTIC_RESTART_COUNT', '0')}"
     return dist.PrefixStore(f"penumbra/{attempt}", store)
+
+
+def name_of_attempt(place: Place, store: Any) -> str:
+    """A name that workers started together have in common, and no others: fit for a folder."""
+    if place.leads:
+        store.set("attempt", secrets.token_hex(6))
+    return str(store.get("attempt").decode())
 
 
 class _Kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 import traceback
@@ -13,7 +14,7 @@ from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.training.events import EventLog, Tell
-from napari_penumbra.training.ranks import Heartbeat, LastWord, Place, gone, open_store, quiet
+from napari_penumbra.training.ranks import Heartbeat, LastWord, Place, gone, name_of_attempt, open_store, quiet
 
 Stopping = Callable[[], bool]
 
@@ -55,6 +56,23 @@ def _train(run: Path, spec: RunSpec, tell: Tell, stopping: Stopping, resume: boo
     crew = join(spec.device, store)
     tell(Progress(Kind.STAGE, message=f"{crew.size} processes train together."))
     make_trainer(run, spec, tell, stopping, resume=resume, crew=crew).run()
+
+
+def predict_together(run: Path, spec: RunSpec, tell: Tell, stopping: Stopping, place: Place) -> None:
+    """Predict as one of several workers, who share nothing but its folder once they have begun."""
+    from napari_penumbra.inference.claims import Shares
+    from napari_penumbra.inference.shared_run import SharedPrediction
+    from napari_penumbra.training.build import make_prediction
+
+    store = open_store()
+    shares = Shares(run, name_of_attempt(place, store), place.rank, place.size)
+    try:
+        device = spec.device if spec.device != "auto" else place.device
+        prediction = make_prediction(run, dataclasses.replace(spec, device=device), tell, stopping)
+    except BaseException:
+        shares.leave(failed=True)
+        raise
+    SharedPrediction(prediction, shares).run()
 
 
 def _leave(heartbeat: Heartbeat) -> None:

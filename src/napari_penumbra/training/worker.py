@@ -32,7 +32,7 @@ from napari_penumbra.imaging.atomic import write_text
 from napari_penumbra.training.board import Board
 from napari_penumbra.training.events import Tell
 from napari_penumbra.training.ranks import Place
-from napari_penumbra.training.together import train_together, voice
+from napari_penumbra.training.together import predict_together, train_together, voice
 from napari_penumbra.training.turn import in_turn
 
 
@@ -141,6 +141,9 @@ def _run(run: Path, command: str, tell: Tell, stopping: StopRequest, resume: boo
         make_trainer(run, spec, tell, stopping, resume=resume).run()
     else:
         tell(Progress(Kind.STAGE, message="Loading the model."))
+        if place.size > 1:
+            predict_together(run, spec, tell, stopping, place)
+            return
         make_prediction(run, spec, tell, stopping).run()
 
 
