@@ -105,7 +105,7 @@ def simulate(
     for settings, place in zip(wanted, places, strict=True):
         if len(wanted) > 1 and not json:
             say(f"{settings.method}, order {settings.order}, seed {settings.seed}:")
-        result = _watch(_simulation(study, place, settings, folder, threads, json), json and len(wanted) == 1)
+        result = _watch(_simulation(study, place, settings, folder, threads, json), json, alone=len(wanted) == 1)
         if result is not None:
             results.append(result)
         if len(wanted) > 1:
@@ -128,7 +128,7 @@ def _simulation(
     )
 
 
-def _watch(simulation: Simulation, json: bool) -> Result | None:
+def _watch(simulation: Simulation, json: bool, *, alone: bool) -> Result | None:
     """Carry it out, a line a round, the table at the end; leaves the program when it is stopped."""
     result: Result | None = None
     shown = 0
@@ -140,9 +140,9 @@ def _watch(simulation: Simulation, json: bool) -> Result | None:
                 say(f"Round {shown - 1}: {now.labelled} labelled, Dice {now.mean:.3f} ({duration(now.seconds)})", "dim")
     except KeyboardInterrupt:
         simulation.interrupted = True
-    if json and result is not None:
+    if json and alone and result is not None:
         say_json({**result.to_json(), "folder": simulation.out})
-    elif result is not None:
+    elif result is not None and not json:
         _show(result, simulation.out)
     if simulation.interrupted:
         if not json:

@@ -13,7 +13,6 @@ from napari_penumbra.session import Session
 from napari_penumbra.session.effort_table import advice_words, saved_words, write_effort
 from napari_penumbra.study.minutes import Finished
 from napari_penumbra.widgets.buttons import ActionButton
-from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.messages import MessageBar
 from napari_penumbra.widgets.progress_plot import FIGURES, ProgressPlot
 
@@ -45,16 +44,16 @@ class ProgressBox(QWidget):
             self.what.addItem(words, key)
         # The longest entry must not widen the dock.
         self.what.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.what.setToolTip("What is drawn, one dot per finished case. A click on a dot opens its case.")
+        self.what.setToolTip(
+            "One mark per finished case, in the order of finishing; a click on it opens the case. The line is the "
+            "middle one (median) of the last 5 corrected cases."
+        )
         self.save = ActionButton(
             "Save as CSV…",
             "Writes a table of all finished cases for a spreadsheet: seconds, strokes, changed voxels, decisions.",
             name="save_effort",
         )
         self.plot = ProgressPlot()
-        self.key = QLabel("Cases as they were finished: ● corrected  □ by hand", wordWrap=True)
-        self.key.setToolTip("The line is the middle one (median) of the last 5 corrected cases.")
-        mute(self.key)
         self._lay_out()
         self.what.currentIndexChanged.connect(self._draw)
         self.save.clicked.connect(self.ask_save)
@@ -70,7 +69,6 @@ class ProgressBox(QWidget):
         row.addWidget(self.save)
         layout.addLayout(row)
         layout.addWidget(self.plot)
-        layout.addWidget(self.key)
 
     def showEvent(self, event: Any) -> None:
         """Catch up."""
@@ -91,7 +89,7 @@ class ProgressBox(QWidget):
 
     def _draw(self) -> None:
         anything = bool(self.done)
-        for part in (self.plot, self.key, self.what):
+        for part in (self.plot, self.what):
             part.setVisible(anything)
         if anything:
             self.plot.draw(self.done, str(self.what.currentData()))
@@ -107,7 +105,7 @@ class ProgressBox(QWidget):
         layout = self.layout()
         if layout is not None:
             layout.activate()
-            self.setMinimumHeight(layout.totalHeightForWidth(self.width()))
+            self.setMinimumHeight(max(0, layout.totalHeightForWidth(self.width())))
 
     # ---------------------------------------------------------------- CSV
 

@@ -15,9 +15,9 @@ from napari_penumbra.study.minutes import Finished, moving_median
 from napari_penumbra.widgets.colors import contrast, mix
 
 FIGURES = {
-    "seconds": ("Active seconds per case", "seconds"),
-    "share": ("Voxels changed, % of the foreground", "% changed"),
-    "dice": ("Dice of the prediction with what was accepted", "Dice"),
+    "seconds": ("Active seconds: ● corrected  □ by hand", "seconds"),
+    "share": ("Share of voxels changed", "% changed"),
+    "dice": ("Dice of what was predicted", "Dice"),
 }
 """What can be drawn: a key to its words in the list, and beside the axis."""
 
