@@ -97,8 +97,8 @@ def test_lists_the_regions_most_rewarding_first(dock, review):
     benefits = [region.benefit for region in review.regions]
     assert benefits == sorted(benefits, reverse=True)
     assert dock.review_page.regions.topLevelItemCount() == len(review.regions)
-    assert dock.review_page.left.text().startswith(f"0 of {len(review.regions)} regions decided · ")
-    assert " ml left." in dock.review_page.left.text()
+    assert dock.review_page.left.text().startswith(f"0 of {len(review.regions)} decided · ")
+    assert dock.review_page.left.text().endswith(" ml left")
 
 
 def test_the_overlay_starts_off_and_can_be_switched(dock, review, canvas):
@@ -182,7 +182,7 @@ def test_accepting_the_rest_never_overwrites_paint(dock, review, canvas):
     assert verdicts(review)[1] is Verdict.FIXED
     assert None not in verdicts(review)
     dock.review_page.refresh()
-    assert dock.review_page.left.text() == f"All {len(review.regions)} regions are decided: accept the case."
+    assert dock.review_page.left.text() == f"All {len(review.regions)} decided: accept the case."
 
 
 def test_what_was_drawn_while_the_regions_were_sought_is_kept(dock, canvas, qtbot):
@@ -331,9 +331,9 @@ def test_accept_rest_takes_only_what_is_sure_enough_and_says_so(dock, review, ca
         assert "move the slider" in page.rest.button.toolTip()
         return
     who = f"{len(wanted)} of {len(review.regions)}" if len(wanted) < len(review.regions) else f"all {len(wanted)}"
-    assert f"Accepts {who} regions: {voxels:,} voxels, " in words
+    assert f"Accepts {who} regions, {voxels:,} voxels, " in words
     assert f"{voxels * 0.02:,.1f} ml" in words or voxels * 0.02 < 0.1
-    assert "not yet known (none of the 3 corrected cases that it takes)" in words
+    assert "how often such voxels are right is not yet known (none of the 3 corrected cases that it takes)" in words
     press(dock, "accept_rest")
     decided = {d.box for d in study.study.decisions("p001")}
     assert decided == {region.box for region in wanted}
@@ -379,17 +379,17 @@ def test_what_is_not_listed_is_counted_and_can_be_shown(dock, review, qtbot):
 
 def test_unknown_voxels_are_counted_on_the_page(dock, review, canvas):
     page = dock.review_page
-    assert "Unknown" not in page.left.text()
+    assert "unknown" not in page.left.text()
     press(dock, "next_region")
     region = review.regions[0]
     press(dock, "unknown_region")
     page.refresh()
     count = int(region.mask.sum())
-    assert f"Unknown: {count} voxels, {count * 0.02:.1f} ml." in page.left.text()
+    assert f" · unknown: {count * 0.02:.1f} ml ({count} voxels)" in page.left.text()
     assert f"{count} voxels, {count * 0.02:.1f} ml stay unknown" in page.buttons["accept_case"].toolTip()
     press(dock, "undo_decision")
     page.refresh()
-    assert "Unknown" not in page.left.text()
+    assert "unknown" not in page.left.text()
 
 
 def test_decisions_of_an_earlier_opening_are_shown_and_can_be_undone(dock, review, canvas, qtbot):

@@ -27,7 +27,7 @@ class Region:
     mask
         Boolean, of the box's shape: which voxels belong to the region.
     value
-        The predicted class that most of its voxels have (0 for background).
+        The predicted class of its voxels (0 for background).
     confidence
         Mean confidence of its voxels, 0 to 1.
     ml

@@ -68,19 +68,17 @@ class Context:
 
 def weak_region(context: Context, piece: Piece, beside: bool) -> Region:
     """Describe a weak place; ``beside`` says whether it lies near predicted foreground."""
-    values = context.labels[piece.box][piece.mask]
-    value = int(np.bincount(values).argmax())
+    value = int(context.labels[piece.box][piece.mask][0])
     if value == BACKGROUND:
         missed = _class_beside(context, piece) if beside else None
         if missed is None:
             return _region(context, piece, value, "possibly missed, apart from what was predicted")
         return _region(context, piece, value, f"possible missed {context.name(missed)}")
     pieces, part = context.pieces_in(piece.box)
-    mine = (piece.mask & (context.labels[piece.box] == value))[part]
-    involved = np.unique(pieces[mine])
+    involved = np.unique(pieces[piece.mask[part]])
     whole = float(context.piece_sizes[involved].sum())
     name = context.name(value)
-    if float((values == value).sum()) < 0.8 * whole:
+    if float(piece.mask.sum()) < 0.8 * whole:
         return _region(context, piece, value, f"weak border of {name}")
     small = whole * context.grid.voxel_ml < SMALL_ML and involved.size == 1
     return _region(context, piece, value, f"isolated small piece of {name}" if small else f"weak {name}")

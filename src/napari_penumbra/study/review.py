@@ -26,6 +26,7 @@ from napari_penumbra.study.region_parts import (
     near,
     number_by_class,
     number_places,
+    number_places_by_class,
     section,
     smallest_voxels,
 )
@@ -109,7 +110,8 @@ def find_regions(
 ) -> Found:
     """List the places of a prediction that want a decision, and count those that are not listed.
 
-    Weak voxels (confidence below ``threshold``) that touch or lie close together are one region. Those within
+    Weak voxels (confidence below ``threshold``) of one predicted class (background is one) that touch or lie close
+    together are one region. Those within
     `region_parts.NEAR_MM` of the predicted foreground and those apart from it (a missed lesion leaves such a spot) are
     told apart. Predicted pieces without a weak voxel follow at the end, so that nothing is accepted unseen. Places
     smaller than `region_parts.smallest_voxels` are only counted, unless they are all there is or were decided before.
@@ -188,7 +190,7 @@ def _layers(
     sure = sizes.copy()
     sure[np.unique(pieces[weak_there & inside])] = 0
     sure[0] = 0
-    beside, count = number_places(part, limits)
+    beside, count = number_places_by_class(part, labels[window], limits)
     layers = [_layer("beside", window, beside, count, confidence)]
     weak_there &= ~close  # a view: what is left in ``weak`` lies apart
     around = bounds(weak)

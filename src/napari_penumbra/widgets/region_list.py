@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from napari_penumbra.domain.case import Verdict
@@ -14,6 +14,7 @@ from napari_penumbra.domain.regions import Region
 from napari_penumbra.widgets.class_list import ml_words
 from napari_penumbra.widgets.colors import muted, swatch
 
+FEWEST_ROWS, MOST_ROWS = 3, 11
 # Mark and word, so that the mark's shape is never alone.
 WORDS = {
     Verdict.ACCEPT: "✓ accepted",
@@ -36,6 +37,7 @@ class RegionList(QTreeWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._listed: tuple[list[Region], LabelScheme, bool] | None = None
         self.setObjectName("region_list")
         self.setAccessibleName("Weak regions")
         self.setRootIsDecorated(False)
@@ -47,11 +49,12 @@ class RegionList(QTreeWidget):
         header.setStretchLastSection(True)
         for column in (0, 1, 2):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        self.setMinimumHeight(6 * self.fontMetrics().lineSpacing())
+        self._fit()
         self.itemSelectionChanged.connect(self._on_selection)
 
     def set_regions(self, regions: Sequence[Region], scheme: LabelScheme, pixels: bool = False) -> None:
         """List regions, their sizes in millilitres or in ``pixels`` of a picture; the selection is gone."""
+        self._listed = (list(regions), scheme, pixels)
         self.headerItem().setText(1, "px" if pixels else "ml")
         self.blockSignals(True)
         self.clear()
@@ -69,11 +72,13 @@ class RegionList(QTreeWidget):
             self.addTopLevelItem(item)
             self._show(item, region)
         self.blockSignals(False)
+        self._fit()
 
     def update_region(self, n: int, region: Region) -> None:
         """Show a region's new verdict."""
         item = self.topLevelItem(n)
-        if item is not None:
+        if item is not None and self._listed is not None:
+            self._listed[0][n] = region
             self._show(item, region)
 
     def select(self, n: int | None) -> None:
@@ -86,6 +91,20 @@ class RegionList(QTreeWidget):
             self.scrollToItem(self.topLevelItem(n))
         self.blockSignals(False)
         self.viewport().update()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Take over the theme's colours: rows keep those that they were made with."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange) and self._listed is not None:
+            at = self.indexOfTopLevelItem(self.currentItem()) if self.selectedItems() else None
+            self.set_regions(*self._listed)
+            self.select(at)
+
+    def _fit(self) -> None:
+        """Take the room that the rows need, within bounds: more rows scroll."""
+        rows = min(MOST_ROWS, max(FEWEST_ROWS, self.topLevelItemCount()))
+        row = max(self.sizeHintForRow(0), self.fontMetrics().lineSpacing() + 2)
+        self.setFixedHeight(rows * row + self.header().sizeHint().height() + 2 * self.frameWidth() + 2)
 
     def _show(self, item: QTreeWidgetItem, region: Region) -> None:
         decided = region.verdict is not None

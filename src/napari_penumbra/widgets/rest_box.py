@@ -14,7 +14,7 @@ from napari_penumbra.evaluation.track_record import TrackRecord
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.review_progress import Amount
-from napari_penumbra.widgets.trust_words import right
+from napari_penumbra.widgets.trust_words import such
 
 _TIP = "Accepts every region without a verdict that is at least as sure as the slider says, as one step of undo."
 
@@ -48,7 +48,7 @@ class RestBox(QWidget):
         self.words.setTextFormat(Qt.TextFormat.PlainText)
         mute(self.words)
         line = QHBoxLayout()
-        line.addWidget(QLabel("Rest from"))
+        line.addWidget(QLabel("Rest surer than"))
         line.addWidget(self.slider, 1)
         line.addWidget(self.button)
         layout = QVBoxLayout(self)
@@ -82,9 +82,10 @@ class RestBox(QWidget):
             self.words.setText(f"None of {undecided} is that sure.")
         else:
             amount = Amount(sum(r.voxels for r in rest), sum(r.ml for r in rest), pixels)
-            who = f"{len(rest)} of {undecided}" if len(rest) < undecided else f"all {undecided}"
+            who = f"{len(rest)} of {undecided} regions" if len(rest) < undecided else f"all {undecided} regions"
+            who = "the last region" if undecided == 1 else who
             share = record.expected(levels_of(rest))
-            self.words.setText(f"Accepts {who} regions: {amount}. Such voxels {right(share, record)}.")
+            self.words.setText(f"Accepts {who}, {amount}; {such(share, record)}.")
 
     def allow(self, why_not: str) -> None:
         """Enable the button, or say why not."""

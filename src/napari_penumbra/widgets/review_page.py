@@ -51,6 +51,7 @@ _ON_REGIONS = (
     "previous_region",
     "undo_decision",
 )
+QWIDGETSIZE_MAX = (1 << 24) - 1
 _OVERLAY_TIP = "Shows how sure the model is, over the picture. Off at first: look with your own eyes."
 
 
@@ -216,7 +217,12 @@ class ReviewPage(QWidget):
         more.addWidget(self.hidden_line, 1)
         more.addWidget(self.buttons["show_more"], 0, Qt.AlignmentFlag.AlignTop)
         body.addLayout(more)
-        body.addWidget(fold("How far to believe the confidence", self.trust_view, "trust_fold"))
+        trust = fold("How far to believe the confidence", self.trust_view, "trust_fold")
+        trust.toggled.connect(self.trust_view.activate)
+        # A fold gives its content the height that it would have without wrapping its lines.
+        self.trust_view.removeEventFilter(trust)
+        self.trust_view.grown.connect(lambda: trust.content().setMaximumHeight(QWIDGETSIZE_MAX))
+        body.addWidget(trust)
         body.addWidget(self.folds)
         self._body = body
         filled = QWidget()

@@ -7,7 +7,7 @@ from napari_penumbra.evaluation.track_record import TrackRecord
 from napari_penumbra.session.words import share
 from napari_penumbra.widgets.review_controller import ReviewController
 from napari_penumbra.widgets.review_progress import Amount
-from napari_penumbra.widgets.trust_words import percent, right
+from napari_penumbra.widgets.trust_words import percent, such
 
 
 class ReviewWords:
@@ -40,7 +40,9 @@ class ReviewWords:
         dice = progress.dice
         if dice is None:
             return "edited"
-        return f"Dice to your last edit {'over .99' if 0.995 <= dice < 1 else share(dice)}"
+        if dice == 1:
+            return "as predicted where known"
+        return f"Dice to your last edit {'over .99' if dice >= 0.995 else share(dice)}"
 
     def agreement_tip(self) -> str:
         """What that means."""
@@ -50,17 +52,13 @@ class ReviewWords:
         return "Agreement of the prediction with your labels as they now stand; unknown voxels are left out."
 
     def threshold(self, level: float, covered: float) -> str:
-        """What the confidence at the slider is worth."""
-        sure = f"{percent(covered)} of the voxels are at least this sure"
-        share_above, share_at = self.record.above(level), self.record.at(level)
-        if share_above is None and share_at is None:
-            return f"{sure}; {right(None, self.record)}."
-        parts = []
-        if share_above is not None:
-            parts.append(f"near foreground, such voxels turned out right in {percent(share_above.right)}")
-        at = "about this sure:"
-        parts.append(f"{at} {percent(share_at.right)}" if share_at is not None else f"{at} not yet known")
-        return f"{sure}; {', '.join(parts)}."
+        """What the confidence at the slider is worth; ``covered`` is the share of the case that is at least so sure."""
+        above, at = self.record.above(level), self.record.at(level)
+        if above is None and at is None:
+            return f"{percent(covered)} of the voxels are surer; {such(None, self.record)}."
+        here = "have not been corrected often enough" if at is None else f"turned out right in {percent(at.right)}"
+        surer = "" if above is None else f"; surer ones ({percent(covered)} of this case) in {percent(above.right)}"
+        return f"Voxels about this sure {here}{surer}."
 
     def current(self) -> str:
         """What is looked at, and why."""
@@ -69,14 +67,10 @@ class ReviewWords:
             return ""
         region = review.regions[review.current]
         verdict = "" if region.verdict is None else f" ({region.verdict.value})"
-        return f"{review.current + 1}: {region.why}{verdict}. {self._worth(region)}"
+        return f"{review.current + 1}: {region.why}{verdict}, {self._worth(region)}"
 
     def _worth(self, region: Region) -> str:
-        found = self.record.at(region.confidence)
-        sure = f"Confidence {percent(region.confidence)}"
-        if found is None:
-            return f"{sure}; {right(None, self.record)}."
-        return f"{sure}; such voxels {right(found, self.record)}."
+        return f"{percent(region.confidence)} sure: {such(self.record.at(region.confidence), self.record)}."
 
     def progress(self) -> str:
         """How much is decided, left and unknown."""
@@ -84,19 +78,20 @@ class ReviewWords:
         total, left = len(review.regions), review.undecided
         if review.loading:
             return "Looking for weak regions…"
-        unknown = self._unknown()
         if not total:
-            return f"No weak region at this threshold. Look through the slices, then accept the case.{unknown}"
+            return f"No weak region at this threshold{self._unknown()}: look through the slices, then accept the case."
         if not left:
-            return f"All {total} regions are decided: accept the case.{unknown}"
+            return f"All {total} decided{self._unknown()}: accept the case."
         rest = Amount(
             sum(review.regions[n].voxels for n in left), sum(review.regions[n].ml for n in left), self._pixels
         )
-        return f"{total - len(left)} of {total} regions decided · {rest.size} left.{unknown}"
+        return f"{total - len(left)} of {total} decided · {rest.size} left{self._unknown()}"
 
     def _unknown(self) -> str:
         count = self.review.progress.unknown if self.review.progress is not None else 0
-        return f" Unknown: {self.amount(count)}." if count else ""
+        if not count:
+            return ""
+        return f" · unknown: {self.amount(count).size}" + ("" if self._pixels else f" ({count:,} voxels)")
 
     def hidden(self) -> str:
         """What is not listed; empty when all is."""

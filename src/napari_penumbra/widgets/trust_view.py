@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -21,8 +21,29 @@ _EXPLAIN = (
 )
 
 
+class _Plots:
+    """Two plots and what is drawn in them; made once and changed in place."""
+
+    def __init__(self, share: Any, count: Any, right: Any, voxels: Any) -> None:
+        import pyqtgraph as pg
+
+        self.share, self.count = share, count
+        self.right, self.voxels = right, voxels
+        self.line = pg.PlotDataItem()
+        self.diagonal = pg.PlotDataItem([0, 1], [0, 1])
+        self.diagonal.setZValue(10)
+
+
 class TrustView(QWidget):
-    """Shows a `Calibration`. pyqtgraph is imported when there is something to draw and somebody to see it."""
+    """Shows a `Calibration`. pyqtgraph is imported when there is something to draw and it is unfolded.
+
+    Signals
+    -------
+    grown
+        It needs another height now.
+    """
+
+    grown = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,9 +56,12 @@ class TrustView(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.addWidget(self.words)
         self._layout.addWidget(self.explain)
-        self._plots: tuple[Any, Any] | None = None
+        self._plots: _Plots | None = None
         self._calibration: Calibration | None = None
         self._drawn: object = None
+        self._open = False
+        self._soon = QTimer(self, singleShot=True, interval=0)
+        self._soon.timeout.connect(self.grown)
         self.show_calibration(None)
 
     def show_calibration(self, calibration: Calibration | None) -> None:
@@ -48,20 +72,34 @@ class TrustView(QWidget):
         known = record.enough_cases
         self.explain.setVisible(known)
         if self._plots is not None:
-            for plot in self._plots:
-                plot.setVisible(known)
+            self._plots.share.setVisible(known)
+            self._plots.count.setVisible(known)
         self._draw()
+        self._fit()
 
-    def showEvent(self, event: Any) -> None:
-        """Draw what has come while nobody looked."""
-        super().showEvent(event)
+    def activate(self, on: bool) -> None:
+        """Draw what has come while the fold was closed."""
+        self._open = on
         self._draw()
+        self._fit()
+        if on:
+            self._soon.start()  # after the fold has set a height of its own choice
+
+    def resizeEvent(self, event: Any) -> None:
+        """Ask for the height that the wrapped sentences need at this width: the folds around ask for less."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        height = self._layout.totalHeightForWidth(max(self.width(), 1))
+        if height != self.minimumHeight():
+            self.setMinimumHeight(height)
 
     # ---------------------------------------------------------------- drawing
 
     def _draw(self) -> None:
         calibration = self._calibration
-        if calibration is None or not calibration.record.enough_cases or not self.isVisible():
+        if calibration is None or not calibration.record.enough_cases or not self._open:
             return
         if self._plots is None:
             self._plots = self._make_plots()
@@ -69,60 +107,56 @@ class TrustView(QWidget):
             self._drawn = calibration
             self._fill(calibration.record)
 
-    def _make_plots(self) -> tuple[Any, Any]:
+    def _make_plots(self) -> _Plots:
         import pyqtgraph as pg
 
         lines = self.fontMetrics().lineSpacing()
         made = []
-        for name, title, height in (("share", "turned out right", 11), ("count", "voxels", 6)):
+        for name, title, height in (("share", "turned out right", 11), ("count", "voxels", 7)):
             plot = pg.PlotWidget()
             plot.setObjectName(f"trust_{name}")
             plot.setAccessibleName(f"Reliability: {title} over confidence")
             plot.setFixedHeight(height * lines)
             item = plot.getPlotItem()
             item.setLabel("left", title)
-            item.getAxis("left").setWidth(5 * lines // 2)
+            item.getAxis("left").setWidth(7 * lines // 2)
             for side in ("left", "bottom"):
                 item.getAxis(side).enableAutoSIPrefix(False)
             item.setMouseEnabled(x=False, y=False)  # the wheel scrolls the page
             item.hideButtons()
             item.setMenuEnabled(False)
+            item.disableAutoRange()
             item.setXRange(0, 1, padding=0.02)
             self._layout.insertWidget(self._layout.count() - 1, plot)
             made.append(plot)
         share, count = made
         share.getPlotItem().setYRange(0, 1, padding=0.02)
         count.getPlotItem().setLabel("bottom", "confidence")
-        return share, count
+        plots = _Plots(share, count, *(pg.BarGraphItem(x=[], height=[], width=0.05, pen=None) for _ in range(2)))
+        share.addItem(plots.right)
+        share.addItem(plots.line)
+        share.addItem(plots.diagonal)
+        count.addItem(plots.voxels)
+        return plots
 
     def _fill(self, record: TrackRecord) -> None:
-        import pyqtgraph as pg
-
-        if self._plots is None:
+        plots = self._plots
+        if plots is None:
             return
-        share, count = (plot.getPlotItem() for plot in self._plots)
-        ground, text = self._theme()
         found = record.before
         filled = found.count > 0
-        middle = ((found.edges[:-1] + found.edges[1:]) / 2)[filled]
-        width = 0.9 / found.count.size
-        bar, line = _seen(PALETTE[0], ground, text), _seen(PALETTE[1], ground, text)
-        for item in (share, count):
-            item.clear()
-        share.addItem(pg.BarGraphItem(x=middle, height=found.right[filled], width=width, brush=bar, pen=None))
-        dashed = pg.mkPen(mix(text, ground, 0.6), style=Qt.PenStyle.DashLine)
-        share.addItem(pg.PlotDataItem([0, 1], [0, 1], pen=dashed))
-        levels = np.arange(record.isotonic.size) / (record.isotonic.size - 1)
-        used = np.flatnonzero(record.counts)
+        middle, width = ((found.edges[:-1] + found.edges[1:]) / 2)[filled], 0.9 / found.count.size
+        plots.right.setOpts(x=middle, height=found.right[filled], width=width)
+        levels, used = np.arange(record.isotonic.size) / (record.isotonic.size - 1), np.flatnonzero(record.counts)
         span = slice(int(used[0]), int(used[-1]) + 1)
-        share.addItem(pg.PlotDataItem(levels[span], record.isotonic[span], pen=pg.mkPen(line, width=2)))
+        plots.line.setData(levels[span], record.isotonic[span])
         # Counts span powers of ten: a bar of a hundred voxels must be seen beside one of a million.
         heights = np.log10(found.count[filled])
-        count.addItem(pg.BarGraphItem(x=middle, height=heights, width=width, brush=mix(text, ground, 0.5), pen=None))
+        plots.voxels.setOpts(x=middle, height=heights, width=width)
         top = max(2, int(np.ceil(heights.max())))
-        count.setYRange(0, top, padding=0.02)
-        steps = range(0, top + 1, 1 if top < 5 else 2)
-        count.getAxis("left").setTicks([[(n, _power(n)) for n in steps]])
+        item = plots.count.getPlotItem()
+        item.setYRange(0, top, padding=0.02)
+        item.getAxis("left").setTicks([[(n, _power(n)) for n in range(0, top + 1, 1 if top < 3 else 2)]])
         self._color()
 
     # ---------------------------------------------------------------- theme
@@ -131,12 +165,20 @@ class TrustView(QWidget):
         """Follow the theme."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange) and self._plots is not None:
-            self._drawn = None
-            self._draw()
+            self._color()
 
     def _color(self) -> None:
+        import pyqtgraph as pg
+
+        plots = self._plots
+        if plots is None:
+            return
         ground, text = self._theme()
-        for plot in self._plots or ():
+        plots.right.setOpts(brush=_seen(PALETTE[0], ground, text))
+        plots.voxels.setOpts(brush=mix(text, ground, 0.5))
+        plots.line.setPen(pg.mkPen(_seen(PALETTE[1], ground, text), width=2))
+        plots.diagonal.setPen(pg.mkPen(text, style=Qt.PenStyle.DashLine))
+        for plot in (plots.share, plots.count):
             plot.setBackground(ground)
             for side in ("bottom", "left"):
                 axis = plot.getPlotItem().getAxis(side)

@@ -30,8 +30,8 @@ def why_unknown(record: TrackRecord) -> str:
     return f"fewer than {FEWEST_VOXELS} such voxels in {corrected(have)}"
 
 
-def right(share: Share | None, record: TrackRecord) -> str:
-    """``turned out right in 71 % (12,300 in 4 corrected cases)``, or that this is not yet known, and why."""
+def such(share: Share | None, record: TrackRecord) -> str:
+    """Say how often "such voxels" were right, or that it is not yet known and why: a clause."""
     if share is None:
-        return f"how often right: not yet known ({why_unknown(record)})"
-    return f"turned out right in {percent(share.right)} ({share.voxels:,} in {corrected(share.cases)})"
+        return f"how often such voxels are right is not yet known ({why_unknown(record)})"
+    return f"such voxels turned out right in {percent(share.right)} ({share.voxels:,} in {corrected(share.cases)})"
