@@ -17,6 +17,8 @@ def empty() -> np.ndarray:
 def test_prices_add_up_and_are_said() -> None:
     assert Costs().seconds(strokes=3, decisions=8) == 10 + 3 * 4 + 8 * 2
     assert Costs(1, 2, 3).seconds(10, 100) == 321
+    assert Costs(1, 2, 3).seconds(10, 100, from_nothing=40) == 1 + 2 * 41, "a hopeless proposal is wiped away"
+    assert Costs(1, 2, 3).seconds(2, 1, from_nothing=40) == 8
     assert Costs().words() == "10 s a case, 4 s a stroke, 2 s a decision"
 
 

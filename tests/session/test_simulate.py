@@ -150,7 +150,10 @@ def test_the_loop(source: Path, tmp_path: Path, worker: Worker) -> None:
     costs, minutes = SETTINGS.costs, 0.0
     for round_, point in zip(result.rounds, points, strict=True):
         for work in round_.work:
-            minutes += (costs.opening + costs.stroke * work.strokes + costs.decision * work.offered) / 60
+            correcting = costs.stroke * work.strokes + costs.decision * work.offered
+            if work.strokes_from_nothing is not None:
+                correcting = min(correcting, costs.stroke * (1 + work.strokes_from_nothing))
+            minutes += (costs.opening + correcting) / 60
         assert point.minutes == pytest.approx(minutes)
     assert result.lines()[-1][:4] == ("2", "6", "192", "288")
     assert result.lines()[-1][5] == f"{minutes:.1f}"
@@ -207,7 +210,7 @@ def test_prices_may_be_changed_afterwards_and_old_results_have_the_usual_ones(
     del data["settings"]["costs"]
     for plain in data["rounds"]:
         for work in plain["work"]:
-            del work["strokes"]
+            del work["strokes"], work["strokes_from_nothing"]
     (out / RESULT).write_text(json.dumps(data))
     old = load(out)
     assert old is not None

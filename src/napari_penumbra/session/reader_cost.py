@@ -37,9 +37,19 @@ class Costs:
     stroke: float = 4.0
     decision: float = 2.0
 
-    def seconds(self, strokes: int, decisions: int) -> float:
-        """Seconds that one case takes."""
-        return self.opening + self.stroke * strokes + self.decision * decisions
+    def seconds(self, strokes: int, decisions: int, from_nothing: int | None = None) -> float:
+        """Seconds that one case takes.
+
+        Parameters
+        ----------
+        from_nothing
+            Strokes that painting the case from nothing takes. A proposal that is more work than that is wiped away,
+            with one stroke, and not decided about; None takes it that nobody does that.
+        """
+        correcting = self.stroke * strokes + self.decision * decisions
+        if from_nothing is not None:
+            correcting = min(correcting, self.stroke * (1 + from_nothing))
+        return self.opening + correcting
 
     def words(self) -> str:
         """Say the prices, for captions."""

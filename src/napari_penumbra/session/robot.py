@@ -39,6 +39,8 @@ class Work:
         Corrected voxels that lie in none of the offered regions: a reader who trusts the list misses them.
     strokes
         Strokes of a brush that it took; see `reader_cost`.
+    strokes_from_nothing
+        Strokes that painting the case from nothing takes; None for a case that was painted.
     """
 
     case: str
@@ -48,6 +50,7 @@ class Work:
     touched: int
     outside: int
     strokes: int = 0
+    strokes_from_nothing: int | None = None
 
 
 class Robot:
@@ -98,12 +101,13 @@ class Robot:
         wrong = (predicted != truth) & (truth != UNKNOWN)
         regions = self.session.regions(name)
         touched = [region for region in regions if wrong[region.slices][region.mask].any()]
-        strokes = strokes_to_correct(wrong, truth, self.session.opened().grid(name))
+        grid = self.session.opened().grid(name)
+        strokes, anew = strokes_to_correct(wrong, truth, grid), strokes_to_paint(truth, grid)
         if not self._done(name):
             for region in regions:
                 fixed = any(region is other for other in touched)
                 self.session.decide(name, region, Verdict.FIXED if fixed else Verdict.ACCEPT)
-            self.session.accept(name, truth, seconds=self.costs.seconds(strokes, len(regions)))
+            self.session.accept(name, truth, seconds=self.costs.seconds(strokes, len(regions), anew))
         return Work(
             name,
             corrected=int(wrong.sum()),
@@ -112,6 +116,7 @@ class Robot:
             touched=len(touched),
             outside=int(_outside(wrong, touched).sum()),
             strokes=strokes,
+            strokes_from_nothing=anew,
         )
 
     def _done(self, name: str) -> bool:

@@ -130,7 +130,8 @@ class Result:
     def _seconds(self, last: int) -> float:
         """Reader seconds up to a round; in the first one cases are painted, without decisions."""
         costs = self.settings.costs
-        return sum(costs.seconds(w.strokes, w.offered) for r in self.rounds[: last + 1] for w in r.work)
+        works = (w for r in self.rounds[: last + 1] for w in r.work)
+        return sum(costs.seconds(w.strokes, w.offered, w.strokes_from_nothing) for w in works)
 
     def _sum(self, what: str, last: int) -> int:
         return sum(getattr(work, what) for r in self.rounds[: last + 1] for work in r.work)
