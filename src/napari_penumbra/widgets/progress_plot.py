@@ -15,7 +15,7 @@ from napari_penumbra.study.minutes import Finished, moving_median
 from napari_penumbra.widgets.colors import contrast, mix
 
 FIGURES = {
-    "seconds": ("Active seconds: ● corrected  □ by hand", "seconds"),
+    "seconds": ("Seconds: ● corrected  □ by hand", "seconds"),
     "share": ("Share of voxels changed", "% changed"),
     "dice": ("Dice of what was predicted", "Dice"),
 }
