@@ -66,28 +66,24 @@ def test_choices_in_words(rich: Session) -> None:
     assert "out of the pool" in titles["r1"]
 
 
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        ("r1", "r1"),
-        ("current", "r2"),
-        ("prediction", "p3"),
-        ("champion", "p3"),
-        ("train-1", "p1"),
-        ("pred-2", "p2"),
-        ("reader 2", "s2"),
-        ("s1", "s1"),
-    ],
-)
-def test_what_a_person_types(rich: Session, text: str, key: str) -> None:
-    assert rich.find_choice("p0", text) == key
+TYPED = {
+    "r1": "r1",
+    "current": "r2",
+    "prediction": "p3",
+    "champion": "p3",
+    "train-1": "p1",
+    "pred-2": "p2",
+    "reader 2": "s2",
+    "s1": "s1",
+}
 
 
-@pytest.mark.parametrize("text", ["", "r9", "nobody", "train-9"])
-def test_what_is_not_there(rich: Session, text: str) -> None:
-    with pytest.raises(UsageError, match="nothing called") as caught:
-        rich.find_choice("p0", text)
-    assert "r2" in caught.value.remedy
+def test_what_a_person_types(rich: Session) -> None:
+    assert {text: rich.find_choice("p0", text) for text in TYPED} == TYPED
+    for text in ("", "r9", "nobody", "train-9"):
+        with pytest.raises(UsageError, match="nothing called") as caught:
+            rich.find_choice("p0", text)
+        assert "r2" in caught.value.remedy
 
 
 def test_nothing_to_compare(session: Session) -> None:
@@ -129,16 +125,13 @@ def test_consensus(rich: Session) -> None:
     assert rich.make_consensus("p0", ["r2", "s2"], "agree") is None
 
 
-@pytest.mark.parametrize(
-    ("keys", "rule", "match"),
-    [(["r2"], "agree", "needs 2"), (["r2", "r2"], "agree", "different"), (["r2", "s2"], "staple", "needs 3")],
-)
-def test_consensus_refusals(rich: Session, keys: list[str], rule: str, match: str) -> None:
-    with pytest.raises(UsageError, match=match):
-        rich.make_consensus("p0", keys, rule)
+REFUSED = ((["r2"], "agree", "needs 2"), (["r2", "r2"], "agree", "different"), (["r2", "s2"], "staple", "needs 3"))
 
 
-def test_consensus_never_buries_unsaved_strokes(rich: Session) -> None:
+def test_consensus_refusals(rich: Session) -> None:
+    for keys, rule, match in REFUSED:
+        with pytest.raises(UsageError, match=match):
+            rich.make_consensus("p0", keys, rule)
     rich.stroke("p0", ((0, 0, 0), (1, 1, 1)), np.ones((1, 1, 1), np.uint8))
     with pytest.raises(UsageError, match="not saved"):
         rich.make_consensus("p0", ["r2", "s2"], "agree")

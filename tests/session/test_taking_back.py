@@ -61,11 +61,13 @@ def test_the_champion_before(trained: Session) -> None:
     assert trained.recall_champion("train-2") == "train-1"  # and back
 
 
-@pytest.mark.parametrize("run", ["train-3", "never"])
-def test_who_cannot_be_recalled(trained: Session, run: str) -> None:
-    with pytest.raises(UsageError, match="cannot predict"):
-        trained.recall_champion(run)
+def test_what_cannot_be_done(trained: Session) -> None:
+    for run in ("train-3", "never"):
+        with pytest.raises(UsageError, match="cannot predict"):
+            trained.recall_champion(run)
     assert trained.opened().champion() == "train-2"
+    with pytest.raises(UsageError, match="not in the labelled pool"):
+        trained.take_back("p5")
 
 
 def test_take_back_and_put_back(trained: Session) -> None:
@@ -89,11 +91,6 @@ def test_take_back_and_put_back(trained: Session) -> None:
     assert trained.counts().labelled == labelled
     assert told == ["p3", "p3"]
     assert "taken back" in trained.why_not_put_back("p3")
-
-
-def test_what_is_not_in_the_pool_cannot_be_taken_back(trained: Session) -> None:
-    with pytest.raises(UsageError, match="not in the labelled pool"):
-        trained.take_back("p5")
 
 
 def test_restore(trained: Session) -> None:

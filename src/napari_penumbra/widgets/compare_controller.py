@@ -237,6 +237,8 @@ class CompareController(QObject):
         While a consensus is resolved, settled places are passed over.
         """
         if self.result is None:
+            if self.active and not self.busy:
+                self.run()  # the last try has failed
             self._jump_then = self.busy
             return
         open_ones = [n for n in range(len(self.places)) if not self.resolving or not self.settled(n)]
