@@ -57,6 +57,8 @@ class RunSpec:
         Bytes that a training leaves free on the study's disk: it stops with its checkpoint before it takes them.
     tensorboard
         Also write files for TensorBoard into the run's folder.
+    launch
+        How its workers are started (`napari_penumbra.domain.launch.Launch`); empty for one on this computer.
     """
 
     kind: Literal["train", "predict"]
@@ -74,6 +76,7 @@ class RunSpec:
     device: str = "auto"
     disk_reserve: int = DISK_RESERVE
     tensorboard: bool = False
+    launch: dict[str, Any] = field(default_factory=dict)
     version: int = JOB_VERSION
 
     def of_role(self, role: str) -> tuple[SpecCase, ...]:

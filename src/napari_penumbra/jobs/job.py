@@ -19,6 +19,7 @@ from napari_penumbra.domain.errors import DiskError, JobError
 from napari_penumbra.domain.pool import RECORD_FILE, Change, labels_learnt, read_changes
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.domain.spec import RunSpec
+from napari_penumbra.jobs import slurm
 from napari_penumbra.jobs.process import WorkerProcess
 
 _LAST_WORDS = {Kind.STOPPED: RunState.STOPPED, Kind.FINISHED: RunState.FINISHED, Kind.FAILED: RunState.FAILED}
@@ -52,6 +53,7 @@ class Job:
         self._last_at = 0
         self._figures: Progress | None = None
         self._furthest: Progress | None = None
+        self._standing = slurm.Standing(folder)
         self._warnings: dict[str, Progress] = {}
 
     @property
@@ -195,13 +197,20 @@ class Job:
         waits = self._alive()
         # One that waits says nothing for hours: nobody here can tell whether it is still there.
         fresh = waits is not RunState.RUNNING or time.time() - heard < _AWAY_GRACE
-        return waits if fresh else RunState.LOST
+        # A cluster knows better: a long validation says nothing either.
+        return waits if fresh or self._standing() is not None else RunState.LOST
 
     def _alive(self) -> RunState:
         """What a process that lives does: its last word says whether it waits."""
         return _WAITS.get(self._last.kind, RunState.RUNNING) if self._last is not None else RunState.RUNNING
 
     def _without_worker(self) -> RunState:
+        handed = slurm.read(self.folder)
+        if handed is not None and self._standing() is not None:
+            return RunState.QUEUED
+        if handed is not None:
+            ended = _LAST_WORDS.get(self._last.kind) if self._last and self._last_at >= handed.offset else None
+            return ended or RunState.LOST
         if self._last is not None:
             return _LAST_WORDS.get(self._last.kind, RunState.LOST)
         try:
@@ -243,6 +252,7 @@ class Job:
 
     def kill(self, patience: float = 3.0) -> None:
         """End the worker and its children: it may save a checkpoint within ``patience`` seconds, then it is killed."""
+        slurm.cancel(self.folder)
         worker = WorkerProcess.read(self.folder)
         process = worker.process() if worker else None
         if process is None:

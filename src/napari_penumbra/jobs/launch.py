@@ -16,6 +16,8 @@ import psutil
 from napari_penumbra.domain.errors import JobError
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.imaging.atomic import write_text
+from napari_penumbra.jobs import slurm
+from napari_penumbra.jobs.launchers import launch_of, refuse_if_closed, runner, threads_each
 from napari_penumbra.jobs.process import WorkerProcess
 
 MODULE = "napari_penumbra.training.worker"
@@ -79,7 +81,7 @@ def prepare(runs: Path, run: str, spec: RunSpec) -> Path:
 
 
 def launch(folder: Path, python: str = sys.executable, threads: int = 0, *, resume: bool = False) -> int:
-    """Start the worker of a prepared run, detached, at low priority.
+    """Start the workers of a prepared run in the way its order names, detached, at low priority.
 
     Parameters
     ----------
@@ -95,19 +97,27 @@ def launch(folder: Path, python: str = sys.executable, threads: int = 0, *, resu
     Returns
     -------
     int
-        The process number.
+        The process number: the worker's, or torchrun's, which ends with all of them. On a cluster the job's.
 
     Raises
     ------
     JobError
         The process could not be started.
+    UsageError
+        This computer does not know the way.
     """
     kind = json.loads((folder / "job.json").read_text(encoding="utf-8"))["kind"]
+    way = launch_of(folder)
+    refuse_if_closed(way)
     for wish in ("stop", "pause"):
         (folder / wish).unlink(missing_ok=True)
+    if way.how == "slurm":
+        return int(slurm.submit(folder.resolve(), str(kind), way, threads, resume=resume).partition("_")[0])
+    (folder / slurm.FILE).unlink(missing_ok=True)
+    threads = threads_each(way, threads)
     events = folder / "events.jsonl"
     offset = events.stat().st_size if events.exists() else 0
-    command = [python, "-m", MODULE, str(kind), str(folder.resolve())]
+    command = [python, *runner(way), "-m", MODULE, str(kind), str(folder.resolve())]
     try:
         with (folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(

@@ -59,6 +59,8 @@ def join(device: str, store: Any = None) -> Crew:
     cuda = choose_device(device).type == "cuda"
     if cuda:
         cards = torch.cuda.device_count()
+        if "SLURM_JOB_ID" in os.environ:
+            local %= max(cards, 1)  # a cluster may show each process its own card only
         if local >= cards:
             raise JobError(
                 f"More processes were started on this machine than it has graphics cards ({cards}).",
