@@ -10,7 +10,8 @@ from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.imaging.edits._brain import brain_mask
 from napari_penumbra.imaging.edits._maps import adc_factor, find_name, tmax_factor
 from napari_penumbra.imaging.edits.base import Over, silent
-from napari_penumbra.imaging.edits.mismatch import TOOL, MismatchOptions, find_mismatch, mismatch_edit
+from napari_penumbra.imaging.edits.mismatch import TOOL, MismatchOptions, mismatch_edit
+from napari_penumbra.imaging.edits.perfusion import LastMaps, find_mismatch
 from napari_penumbra.imaging.phantom import make_case
 
 SHAPE = (14, 60, 90)
@@ -169,6 +170,26 @@ def test_the_tool_finds_maps_and_classes_by_name(maps):
         TOOL.run(moment, MismatchOptions(**{**ready, "tmax_of": ""}), silent)
     with pytest.raises(UsageError, match="a class each"):
         TOOL.run(moment, MismatchOptions(**{**ready, "core": 1}), silent)
+
+
+def test_maps_are_prepared_once_for_all_limits_and_anew_for_others(maps):
+    tmax, adc, _, _ = maps
+    last = LastMaps()
+    asked = (SPACING, 0.0, "from the values", "from the values", silent)
+    first = last.prepare(tmax, adc, *asked)
+    assert last.prepare(tmax, adc, *asked) is first
+    assert last.prepare(tmax, adc, SPACING, 3.0, *asked[2:]) is not first
+    other = last.prepare(tmax + 20, adc, SPACING, 0.0, "s", *asked[3:])
+    assert other.delay.min() == 20
+    assert last.prepare(tmax, adc, *asked).delay.min() == 0
+
+
+def test_values_that_are_no_numbers_are_no_lesion(maps):
+    tmax, adc, late, core = maps
+    tmax[7, 45, 45:50], adc[7, 45, 45:50] = np.nan, np.inf
+    found = find_mismatch(tmax, adc, SPACING, smooth_mm=2.0)
+    assert not (found.core | found.penumbra)[7, 45, 45:50].any()
+    assert dice(found.penumbra, late & ~core) > 0.95
 
 
 # ---------------------------------------------------------------- brain

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,7 +37,7 @@ def at(layer: Any, world: Any) -> int:
     return int(layer.data[tuple(voxel)]) if inside else 0
 
 
-def test_the_outline_lies_over_its_voxels(viewer: Any, bridge: LayerBridge) -> None:
+def check_the_outline_lies_over_its_voxels(viewer: Any, bridge: LayerBridge) -> None:
     layer = show(bridge)
     labels = bridge.layers.labels
     removed = at(layer, labels.data_to_world((5, 10, 13)))
@@ -50,8 +52,7 @@ def test_the_outline_lies_over_its_voxels(viewer: Any, bridge: LayerBridge) -> N
     assert viewer.layers.selection.active is labels, "the brush stays where it was"
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
-def test_it_follows_another_plane(viewer: Any, bridge: LayerBridge, order: tuple[int, ...]) -> None:
+def check_it_follows_another_plane(viewer: Any, bridge: LayerBridge, order: tuple[int, ...]) -> None:
     layer = show(bridge)
     viewer.dims.order = order
     world = bridge.layers.labels.data_to_world
@@ -61,7 +62,7 @@ def test_it_follows_another_plane(viewer: Any, bridge: LayerBridge, order: tuple
     assert layer.scale[order[0]] == bridge.layers.labels.scale[order[0]]
 
 
-def test_a_new_preview_replaces_the_old_and_hiding_takes_it_away(viewer: Any, bridge: LayerBridge) -> None:
+def check_a_new_preview_replaces_the_old_and_hiding_takes_it_away(viewer: Any, bridge: LayerBridge) -> None:
     show(bridge)
     bridge.show_preview(((0, 0, 0), (1, 1, 1)), np.full((1, 1, 1), 2, np.uint8), np.ones((1, 1, 1), bool))
     previews = [layer for layer in viewer.layers if layer.name.endswith("preview")]
@@ -73,7 +74,7 @@ def test_a_new_preview_replaces_the_old_and_hiding_takes_it_away(viewer: Any, br
     bridge.hide_preview()
 
 
-def test_it_goes_with_the_case_and_may_be_deleted_by_hand(viewer: Any, bridge: LayerBridge) -> None:
+def check_it_goes_with_the_case_and_may_be_deleted_by_hand(viewer: Any, bridge: LayerBridge) -> None:
     layer = show(bridge)
     viewer.layers.remove(layer)
     bridge.hide_preview()
@@ -84,7 +85,7 @@ def test_it_goes_with_the_case_and_may_be_deleted_by_hand(viewer: Any, bridge: L
     assert viewer.layers[-1].name == "p008 · preview"
 
 
-def test_a_scheme_with_a_class_of_254_has_another_number_for_removed(viewer: Any, bridge: LayerBridge) -> None:
+def check_a_scheme_with_a_class_of_254_has_another_number_for_removed(viewer: Any, bridge: LayerBridge) -> None:
     from napari_penumbra.domain.labels import LabelScheme
 
     bridge.session.study.labels = LabelScheme.parse(["254=penumbra", "253=core"])
@@ -92,8 +93,7 @@ def test_a_scheme_with_a_class_of_254_has_another_number_for_removed(viewer: Any
     assert at(layer, bridge.layers.labels.data_to_world((5, 10, 13))) == 252
 
 
-@pytest.mark.parametrize(("order", "axis"), [((0, 1, 2), 0), ((1, 0, 2), 1), ((2, 0, 1), 2)])
-def test_the_view_is_the_shown_slice(viewer: Any, bridge: LayerBridge, order: tuple[int, ...], axis: int) -> None:
+def check_the_view_is_the_shown_slice(viewer: Any, bridge: LayerBridge, order: tuple[int, ...], axis: int) -> None:
     bridge.show(open_case())
     viewer.dims.order = order
     viewer.dims.set_point(axis, bridge.layers.labels.data_to_world((3, 7, 9))[axis])
@@ -107,7 +107,7 @@ def test_the_view_is_the_shown_slice(viewer: Any, bridge: LayerBridge, order: tu
     np.testing.assert_array_equal(high[others], np.array(GRID.array_shape)[others])
 
 
-def test_the_view_is_what_the_zoom_leaves(viewer: Any, bridge: LayerBridge) -> None:
+def check_the_view_is_what_the_zoom_leaves(viewer: Any, bridge: LayerBridge) -> None:
     bridge.show(open_case())
     view = camera(viewer)
     middle = bridge.layers.labels.data_to_world((6, 20, 24))
@@ -122,7 +122,7 @@ def test_the_view_is_what_the_zoom_leaves(viewer: Any, bridge: LayerBridge) -> N
     assert (y1 - y0) * (x1 - x0) == 0, "nothing of the scan is on the screen"
 
 
-def test_the_3d_view_is_the_whole_scan(viewer: Any, bridge: LayerBridge) -> None:
+def check_the_3d_view_is_the_whole_scan(viewer: Any, bridge: LayerBridge) -> None:
     bridge.show(open_case())
     viewer.dims.ndisplay = 3
     view = bridge.view()
@@ -130,7 +130,7 @@ def test_the_3d_view_is_the_whole_scan(viewer: Any, bridge: LayerBridge) -> None
     assert view.box == ((0, 0, 0), GRID.array_shape)
 
 
-def test_without_a_case_there_is_no_view(bridge: LayerBridge) -> None:
+def check_without_a_case_there_is_no_view(viewer: Any, bridge: LayerBridge) -> None:
     with pytest.raises(UsageError, match="No case"):
         bridge.view()
     bridge.pick_point(lambda point: None)
@@ -152,7 +152,7 @@ def press(viewer: Any, layer: Any, voxel: tuple[int, ...], *, drag: int = 0, but
             next(made, None)
 
 
-def test_a_click_gives_its_voxel_and_a_drag_does_not(viewer: Any, bridge: LayerBridge) -> None:
+def check_a_click_gives_its_voxel_and_a_drag_does_not(viewer: Any, bridge: LayerBridge) -> None:
     bridge.show(open_case())
     labels = bridge.layers.labels
     bridge.select_tool("paint")
@@ -175,7 +175,7 @@ def test_a_click_gives_its_voxel_and_a_drag_does_not(viewer: Any, bridge: LayerB
     assert len(found) == 2
 
 
-def test_a_tool_taken_up_meanwhile_stays(bridge: LayerBridge) -> None:
+def check_a_tool_taken_up_meanwhile_stays(viewer: Any, bridge: LayerBridge) -> None:
     bridge.show(open_case())
     bridge.select_tool("paint")
     bridge.pick_point(lambda point: None)
@@ -184,9 +184,51 @@ def test_a_tool_taken_up_meanwhile_stays(bridge: LayerBridge) -> None:
     assert str(bridge.layers.labels.mode) == "erase"
 
 
-def test_another_case_paints_again(bridge: LayerBridge) -> None:
+def check_another_case_paints_again(viewer: Any, bridge: LayerBridge) -> None:
     bridge.show(open_case())
     bridge.select_tool("paint")
     bridge.pick_point(lambda point: None)
     bridge.show(open_case("p008"))
     assert str(bridge.layers.labels.mode) == "paint"
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [
+        pytest.param(
+            (
+                check_the_outline_lies_over_its_voxels,
+                partial(check_it_follows_another_plane, order=(1, 0, 2)),
+                partial(check_it_follows_another_plane, order=(2, 0, 1)),
+                partial(check_it_follows_another_plane, order=(0, 1, 2)),
+                check_a_new_preview_replaces_the_old_and_hiding_takes_it_away,
+                check_it_goes_with_the_case_and_may_be_deleted_by_hand,
+                check_a_scheme_with_a_class_of_254_has_another_number_for_removed,
+            ),
+            id="preview",
+        ),
+        pytest.param(
+            (
+                check_without_a_case_there_is_no_view,
+                partial(check_the_view_is_the_shown_slice, order=(1, 0, 2), axis=1),
+                partial(check_the_view_is_the_shown_slice, order=(2, 0, 1), axis=2),
+                partial(check_the_view_is_the_shown_slice, order=(0, 1, 2), axis=0),
+                check_the_view_is_what_the_zoom_leaves,
+                check_the_3d_view_is_the_whole_scan,
+            ),
+            id="view",
+        ),
+        pytest.param(
+            (
+                check_a_click_gives_its_voxel_and_a_drag_does_not,
+                check_a_tool_taken_up_meanwhile_stays,
+                check_another_case_paints_again,
+            ),
+            id="clicks",
+        ),
+    ],
+)
+def test_in_one_window(checks: tuple[Callable[..., None], ...], viewer: Any, bridge: LayerBridge) -> None:
+    """A window takes seconds to make: checks that belong together share one."""
+    for check in checks:
+        check(viewer, bridge)

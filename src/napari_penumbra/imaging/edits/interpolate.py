@@ -35,8 +35,6 @@ from napari_penumbra.imaging.edits.base import (
 from napari_penumbra.imaging.edits.boxes import Mask, Spacing
 
 Distances = npt.NDArray[np.float32]
-_NOWHERE = 1e6
-"""Distance in mm to a class that is on neither slice."""
 AXES = {"the slices shown": None, "z": 0, "y": 1, "x": 2}
 
 
@@ -126,36 +124,45 @@ def _between(
     lower: LabelArray, upper: LabelArray, steps: int, values: tuple[int, ...], spacing: tuple[float, ...]
 ) -> Iterator[tuple[int, LabelArray]]:
     """Give the slices between two painted ones as (number from the lower, labels)."""
-    pairs = list(match(np.isin(lower, values), np.isin(upper, values), spacing))
-    shapes = [_distances(pair, lower, upper, values, spacing) for pair in pairs]
+    pieces = [
+        (pair, _values_in(pair, lower, upper, values))
+        for pair in match(np.isin(lower, values), np.isin(upper, values), spacing)
+    ]
+    shapes = [_distances(pair, lower, upper, present, spacing) for pair, present in pieces]
     for step in range(1, steps):
         share = step / steps
         best = np.zeros(lower.shape, dtype=np.float32)
         plane = np.zeros(lower.shape, dtype=np.uint8)
-        for pair, (ours, theirs) in zip(pairs, shapes, strict=True):
+        for (pair, present), (ours, theirs) in zip(pieces, shapes, strict=True):
             blended = [_blend(a, b, share, pair.move) for a, b in zip(ours, theirs, strict=True)]
             inside = blended[0] > best[pair.place]
-            deepest = np.argmax(np.stack(blended[1:]), axis=0)
-            plane[pair.place][inside] = np.array(values, dtype=np.uint8)[deepest][inside]
+            deepest = np.argmax(np.stack(blended[1:]), axis=0) if len(present) > 1 else np.zeros_like(inside, np.intp)
+            plane[pair.place][inside] = np.array(present, dtype=np.uint8)[deepest][inside]
             best[pair.place][inside] = blended[0][inside]
         yield step, plane
+
+
+def _values_in(pair: Pair, lower: LabelArray, upper: LabelArray, values: tuple[int, ...]) -> tuple[int, ...]:
+    """Name the classes that a pair of pieces is made of."""
+    found = {*np.unique(lower[pair.place][pair.lower]), *np.unique(upper[pair.place][pair.upper])}
+    return tuple(value for value in values if value in found)
 
 
 def _distances(
     pair: Pair, lower: LabelArray, upper: LabelArray, values: tuple[int, ...], spacing: tuple[float, ...]
 ) -> tuple[list[Distances], list[Distances]]:
-    """Signed distances of a pair of pieces on both slices: of the whole first, then of each class in it."""
+    """Signed distances of a pair of pieces on both slices: of the whole first, then of each class if several."""
     both = []
     for labels, piece in ((lower, pair.lower), (upper, pair.upper)):
         inside = labels[pair.place]
-        masks = [piece, *(piece & (inside == value) for value in values)]
+        masks = [piece, *(piece & (inside == value) for value in values if len(values) > 1)]
         both.append([_signed(mask, spacing) for mask in masks])
     for ours, theirs in zip(*both, strict=True):
         # What is absent on one side is as far away there as it is deep here: it ends half-way.
         depths = float(ours.max()), float(theirs.max())
         for mine, here, there in ((ours, *depths), (theirs, *depths[::-1])):
             if np.isneginf(here):
-                mine[:] = -there if np.isfinite(there) else -_NOWHERE
+                mine[:] = -there
     return both[0], both[1]
 
 

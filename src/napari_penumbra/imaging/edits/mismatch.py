@@ -1,24 +1,20 @@
 """Penumbra by mismatch: delayed perfusion less restricted diffusion.
 
 Tissue whose Tmax is above 6 s counts as hypoperfused, tissue whose ADC is below 600e-6 mm²/s as core, and the penumbra
-is the first less the second: the definition behind the SPES labels, as told in "COL-Net" (Frontiers in Neurology 2022,
-section 3.1).
+is the first less the second: the definition behind the SPES labels, as told in "Co-optimization Learning Network for
+MRI Segmentation of Ischemic Penumbra Tissues" (Frontiers in Neuroinformatics 15, 2021, section 3.1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.labels import BACKGROUND, LabelArray
-from napari_penumbra.imaging.edits._brain import brain_mask
-from napari_penumbra.imaging.edits._growing import smoothed
-from napari_penumbra.imaging.edits._maps import adc_factor, find_name, tmax_factor
+from napari_penumbra.imaging.edits._maps import find_name
 from napari_penumbra.imaging.edits.base import (
     Edit,
     Options,
@@ -29,15 +25,19 @@ from napari_penumbra.imaging.edits.base import (
     edit_of,
     option,
     over_option,
-    silent,
 )
-from napari_penumbra.imaging.edits.boxes import Mask, Spacing, whole
+from napari_penumbra.imaging.edits.boxes import whole
+from napari_penumbra.imaging.edits.perfusion import (
+    ADC_LIMIT,
+    FLUID,
+    GUESS,
+    TMAX_S,
+    LastMaps,
+    Mismatch,
+    apply_limits,
+)
 
-TMAX_S = 6.0
-ADC_LIMIT = 600.0
-FLUID = 1800.0
-"""ADC in 1e-6 mm²/s above which a voxel is fluid and not tissue: the delay cannot be measured there."""
-GUESS = "from the values"
+_last = LastMaps()
 
 
 class MismatchOptions(Options):
@@ -75,121 +75,6 @@ class MismatchOptions(Options):
         GUESS, "Unit of ADC", "How diffusion is stored.", more=True
     )
     over: Over = over_option(more=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """Two masks (z, y, x), and their volumes in millilitres.
-
-    Attributes
-    ----------
-    core, penumbra
-        Restricted diffusion; delayed perfusion less the core.
-    hypoperfused_ml
-        All tissue with delayed perfusion, core or not.
-    ratio
-        Hypoperfused volume over core volume; None without a core.
-    notes
-        What was assumed.
-    """
-
-    core: Mask
-    penumbra: Mask
-    core_ml: float
-    penumbra_ml: float
-    hypoperfused_ml: float
-    notes: tuple[str, ...]
-
-    @property
-    def ratio(self) -> float | None:
-        """Hypoperfused volume over core volume, None without a core."""
-        return self.hypoperfused_ml / self.core_ml if self.core_ml > 0 else None
-
-
-def find_mismatch(
-    tmax: npt.NDArray[np.float32],
-    adc: npt.NDArray[np.float32],
-    spacing: Spacing,
-    *,
-    tmax_s: float = TMAX_S,
-    adc_limit: float = ADC_LIMIT,
-    smallest_ml: float = 1.0,
-    smooth_mm: float = 0.0,
-    leave_fluid: bool = True,
-    tmax_unit: str = GUESS,
-    adc_unit: str = GUESS,
-    report: Report = silent,
-) -> Mismatch:
-    """Find core and penumbra in two maps.
-
-    Parameters
-    ----------
-    tmax, adc
-        (z, y, x) on one grid.
-    spacing
-        Edges of a voxel along z, y, x in mm.
-    tmax_s, adc_limit
-        Limits in seconds and in 1e-6 mm²/s; what equals a limit is healthy.
-    smallest_ml
-        Connected pieces of each of the three masks below this volume are left out.
-    smooth_mm
-        Full width at half height of the Gaussian that takes noise off the maps.
-    leave_fluid
-        Take voxels with an ADC above `FLUID` for fluid, which has no perfusion.
-    tmax_unit, adc_unit
-        How the values are stored; by default as the brain's median suggests.
-
-    Raises
-    ------
-    UsageError
-        The maps are on different grids or empty, or their units cannot be told.
-    """
-    if tmax.shape != adc.shape:
-        raise UsageError("Tmax and ADC are not on one grid.", "Add the case again with its modalities resampled.")
-    for name, values in (("Tmax", tmax), ("ADC", adc)):
-        if not values.any():
-            raise UsageError(f"{name} is empty.", "Choose another modality.")
-    brain = brain_mask({"Tmax": tmax, "ADC": adc}, spacing)
-    to_s, tmax_words = tmax_factor(tmax[brain.mask], tmax_unit)
-    to_e6, adc_words = adc_factor(adc[brain.mask], adc_unit)
-    report(0.3)
-    sigma = smooth_mm / 2.3548
-    diffusion = _inside(adc, brain.mask, spacing, sigma) * to_e6
-    tissue = brain.mask & (adc > 0)
-    if leave_fluid:
-        tissue &= diffusion <= FLUID
-    perfusion = _large((_inside(tmax, brain.mask, spacing, sigma) * to_s > tmax_s) & tissue, spacing, smallest_ml)
-    report(0.6)
-    core = _large((diffusion < adc_limit) & tissue, spacing, smallest_ml)
-    report(0.8)
-    penumbra = _large(perfusion & ~core, spacing, smallest_ml)
-    report(1.0)
-    ml = float(np.prod(spacing)) / 1000
-    core_ml, penumbra_ml, all_ml = (float(np.count_nonzero(mask)) * ml for mask in (core, penumbra, perfusion))
-    notes = tuple(filter(None, (brain.words, tmax_words, adc_words)))
-    return Mismatch(core, penumbra, core_ml, penumbra_ml, all_ml, notes)
-
-
-def _inside(image: npt.NDArray[np.float32], mask: Mask, spacing: Spacing, sigma: float) -> npt.NDArray[np.float32]:
-    """Smooth a map within the brain only: what lies outside has no say in it."""
-    if sigma <= 0:
-        return image
-    weight = smoothed(mask.astype(np.float32), spacing, sigma)
-    soft = smoothed(np.where(mask, image, 0).astype(np.float32), spacing, sigma)
-    return np.asarray(soft / np.maximum(weight, 1e-6), dtype=np.float32)
-
-
-def _large(mask: Mask, spacing: Spacing, smallest_ml: float) -> Mask:
-    """Leave out connected pieces below a volume; voxels that touch at a face are one piece."""
-    from scipy import ndimage
-
-    if smallest_ml <= 0:
-        return mask
-    pieces, _ = ndimage.label(mask)
-    sizes = np.bincount(pieces.ravel()) * float(np.prod(spacing)) / 1000
-    stay = sizes >= smallest_ml
-    stay[0] = False
-    return np.asarray(stay[pieces])
 
 
 def mismatch_edit(
@@ -252,18 +137,23 @@ def _run(scene: Scene, options: MismatchOptions, report: Report) -> Edit:
         raise UsageError(
             "Core and penumbra need a class each.", "Choose the classes under “Penumbra as” and “Core as”."
         )
-    found = find_mismatch(
+    maps = _last.prepare(
         scene.image(options.tmax_of),
         scene.image(options.adc_of),
+        scene.spacing,
+        options.smooth_mm,
+        options.tmax_unit,
+        options.adc_unit,
+        report,
+    )
+    report(0.9)
+    found = apply_limits(
+        maps,
         scene.spacing,
         tmax_s=options.tmax_s,
         adc_limit=options.adc,
         smallest_ml=options.smallest_ml,
-        smooth_mm=options.smooth_mm,
         leave_fluid=options.fluid,
-        tmax_unit=options.tmax_unit,
-        adc_unit=options.adc_unit,
-        report=report,
     )
     return mismatch_edit(
         scene.labels,
