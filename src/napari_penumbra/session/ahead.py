@@ -141,9 +141,14 @@ class Ahead(Review, Runs):
         finally:
             self._looking = looking
 
+    @property
+    def blocking(self) -> str | None:
+        """The run that a new one has to wait for: `active`, unless it makes way."""
+        return None if self._ahead and self.active == self._ahead else self.active
+
     def _busy(self) -> UsageError | None:
         """What stands in the way of a run: a prediction ahead does not, it makes way."""
-        return None if self._ahead and self.active == self._ahead else super()._busy()
+        return None if self.blocking is None else super()._busy()
 
     def _stop_ahead(self) -> None:
         """End a prediction ahead at once: what it has finished stays, and a case half done is done again later."""
