@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.layers import Labels
+from qtpy.QtWidgets import QApplication
 
+from napari_penumbra.plugin import brush as brush_module
 from napari_penumbra.plugin.brush import Brush, Limit, ball
 
 SPACING = (6.5, 1.5, 1.0)
@@ -150,6 +153,42 @@ def test_fill_without_a_range_is_naparis() -> None:
         for layer in (mine, theirs):
             layer.fill(coord, 3)
         np.testing.assert_array_equal(mine.data, theirs.data)
+
+
+def test_a_large_volume_is_filled_from_another_thread_and_what_was_painted_meanwhile_stays(
+    layer: Any, brush: Brush, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    monkeypatch.setattr(brush_module, "FILL_AT_ONCE", 1000)
+    go = threading.Event()
+    original = brush_module.connected
+
+    def slow(*what: Any) -> Any:
+        go.wait(5)
+        return original(*what)
+
+    monkeypatch.setattr(brush_module, "connected", slow)
+    brush.set_size(5.0, three_d=True)
+    layer.fill((4, 30, 40), 2)
+    assert not layer.data.any()
+    assert QApplication.overrideCursor() is not None
+    layer.fill((4, 30, 40), 3)  # one at a time
+    layer.data[4, 0, 0] = 1
+    go.set()
+    qtbot.waitUntil(lambda: bool(layer.data[8, 59, 79]), timeout=5000)
+    assert layer.data[4, 0, 0] == 1
+    assert (layer.data == 2).sum() == layer.data.size - 1
+    qtbot.waitUntil(lambda: QApplication.overrideCursor() is None, timeout=5000)
+
+
+def test_a_fill_of_a_case_that_was_left_is_forgotten(
+    layer: Any, brush: Brush, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    monkeypatch.setattr(brush_module, "FILL_AT_ONCE", 1000)
+    brush.set_size(5.0, three_d=True)
+    layer.fill((4, 30, 40), 2)
+    brush.close()
+    qtbot.waitUntil(lambda: QApplication.overrideCursor() is None, timeout=5000)
+    assert not layer.data.any()
 
 
 def test_the_contour_tool_keeps_to_the_range_too(layer: Any, brush: Brush) -> None:

@@ -143,6 +143,16 @@ def test_the_planes_panel(shown_viewer: Any, session: Any, qtbot: Any) -> None:
     assert coronal.slice is None
     bridge.views.show_planes(False)
     assert told[-1] is False
+    # Its own x takes the dock apart; the key brings it back.
+    bridge.views.show_planes(True)
+    assert told[-1] is True
+    panel.parentWidget().destroyOnClose()
+    assert told[-1] is False
+    assert not bridge.views.planes_shown()
+    qtbot.wait(50)
+    bridge.views.show_planes(True)
+    assert bridge.views.planes_shown()
+    assert told[-1] is True
     bridge.close()
 
 

@@ -6,19 +6,25 @@ comes out up to a third too wide. Here the voxels whose centres lie inside the b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
 from scipy import ndimage
 
 from napari_penumbra.domain.case import ImageArray
 from napari_penumbra.domain.labels import BACKGROUND
+from napari_penumbra.widgets.worker_thread import Task
 
 Mask = npt.NDArray[np.bool_]
+
+FILL_AT_ONCE = 4_000_000
+"""Voxels that are searched within a tenth of a second (one slice always); more are searched in another thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Brush:
         self.limit: Limit | None = None
         self.held = False
         """While True nothing is painted: the press on the picture means something else."""
+        self._closed = self._filling = False
         self._mm = 0.0
         self._size = 0
         # napari's mouse calls paint() and fill() of the instance; its contour tool goes through the third.
@@ -64,7 +71,8 @@ class Brush:
             layer._apply_mask_to_data = self._apply
 
     def close(self) -> None:
-        """Give the layer its own tools back."""
+        """Give the layer its own tools back; a fill that is still being looked for is forgotten."""
+        self._closed = True
         for name in ("paint", "fill", "_apply_mask_to_data"):
             self.layer.__dict__.pop(name, None)
 
@@ -108,27 +116,51 @@ class Brush:
         self._write(tuple(place), dab[tuple(cut)], new_label, axes, refresh)
 
     def fill(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
-        """Fill what is connected to a voxel, has its label and may be written to, as napari's ``Labels.fill``."""
+        """Fill what is connected to a voxel, has its label and may be written to, as napari's ``Labels.fill``.
+
+        A large volume is searched in another thread, and filled as one step when that is done.
+        """
         center, axes, data = [round(float(c)) for c in coord], self.axes(), self.layer.data
         if self.held or any(not 0 <= c < n for c, n in zip(center, data.shape, strict=True)):
             return
         old = data[tuple(center)]
-        place = tuple(slice(None) if a in axes else slice(c, c + 1) for a, c in enumerate(center))
-        mask = data[place] == old
         if old == new_label:
             return
-        if self.limit is not None and self.limit.holds_for(new_label):
-            mask &= self.limit.inside(place)
+        place = tuple(slice(None) if a in axes else slice(c, c + 1) for a, c in enumerate(center))
+        same = data[place] == old
+        limit = self.limit if self.limit is not None and self.limit.holds_for(new_label) else None
         seed = tuple(c if a in axes else 0 for a, c in enumerate(center))
-        if not mask[seed]:
-            return
-        if self.layer.contiguous:
-            parts, _ = ndimage.label(mask)
-            mask = parts == parts[seed]
-        box = ndimage.find_objects(mask.astype(np.uint8))[0]
-        key = tuple(box[a] if a in axes else place[a] for a in range(data.ndim))
-        flat = tuple(box[a] if a in axes else 0 for a in range(data.ndim))
-        self._write(key, mask[flat], new_label, axes, refresh)
+
+        def look() -> tuple[tuple[slice, ...], Mask] | None:
+            return connected(same if limit is None else same & limit.inside(place), seed, self.layer.contiguous)
+
+        def write(found: tuple[tuple[slice, ...], Mask] | None) -> None:
+            if found is None or self._closed:
+                return
+            box, mask = found
+            key = tuple(box[a] if a in axes else place[a] for a in range(data.ndim))
+            mask = mask & (data[key] == old)  # what was painted meanwhile stays
+            self._write(
+                key, mask[tuple(slice(None) if a in axes else 0 for a in range(data.ndim))], new_label, axes, refresh
+            )
+
+        if same.size <= FILL_AT_ONCE:
+            write(look())
+        elif not self._filling:
+            self._fill_later(look, write)
+
+    def _fill_later(self, look: Callable[[], Any], write: Callable[[Any], None]) -> None:
+        """Search in another thread; the waiting cursor says so, and a second click changes nothing meanwhile."""
+        self._filling = True
+        QApplication.setOverrideCursor(Qt.CursorShape.BusyCursor)
+        task = Task(look, "filling")
+        task.done.connect(write)
+        task.over.connect(self._on_filled)
+        task.start()
+
+    def _on_filled(self) -> None:
+        self._filling = False
+        QApplication.restoreOverrideCursor()
 
     def _write(self, place: tuple[slice, ...], mask: Mask, value: int, axes: list[int], refresh: bool) -> None:
         layer = self.layer
@@ -147,6 +179,31 @@ class Brush:
             mask = mask & self.limit.inside(place)
         assert self._mask_into is not None
         return self._mask_into(data, mask, value, place)
+
+
+def connected(allowed: Mask, seed: tuple[int, ...], contiguous: bool) -> tuple[tuple[slice, ...], Mask] | None:
+    """Find the voxels to fill: the box around them and which ones inside it; None if the seed is none of them.
+
+    Parameters
+    ----------
+    allowed
+        Voxels that may be filled.
+    seed
+        Voxel that was clicked.
+    contiguous
+        Only those that are connected to the seed by their faces.
+    """
+    if not allowed[seed]:
+        return None
+    found = allowed
+    if contiguous:
+        parts, _ = ndimage.label(allowed)
+        found = parts == parts[seed]
+    box = []
+    for axis in range(found.ndim):
+        hit = np.flatnonzero(found.any(axis=tuple(a for a in range(found.ndim) if a != axis)))
+        box.append(slice(int(hit[0]), int(hit[-1]) + 1))
+    return tuple(box), found[tuple(box)]
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ large picture is drawn, and costs nothing while the panel is away.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,13 @@ class Planes:
     ----------
     viewer
         A napari viewer.
+    on_shown
+        Called when the panel shows, and when it is put away, also by its own buttons.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Any, on_shown: Callable[[bool], None]) -> None:
         self._viewer = viewer
+        self._on_shown = on_shown
         self.panel: PlanesPanel | None = None
         self._dock: Any = None
         self.labels: Any = None
@@ -81,15 +84,23 @@ class Planes:
     def show(self, on: bool) -> None:
         """Show the panel below the picture, or put it away."""
         if on and self.panel is None:
-            self.panel = PlanesPanel()
-            for n, view in enumerate(self.panel.views):
-                view.moved.connect(lambda row, column, n=n: self._on_moved(n, row, column))
-                view.stepped.connect(lambda steps, n=n: self._on_stepped(n, steps))
+            self.panel = self._make_panel()
+        if self.panel is None:
+            return
+        if on and self.panel.parentWidget() is None:  # new, or its dock was closed by its own x
             self._dock = self._viewer.window.add_dock_widget(self.panel, name=TITLE, area="bottom")
             _keep_sides_tall(self._viewer.window)
-        if self._dock is not None:
+        if self.panel.parentWidget() is not None:
             self._dock.setVisible(on)
         self.draw_soon()
+
+    def _make_panel(self) -> PlanesPanel:
+        panel = PlanesPanel()
+        for n, view in enumerate(panel.views):
+            view.moved.connect(lambda row, column, n=n: self._on_moved(n, row, column))
+            view.stepped.connect(lambda steps, n=n: self._on_stepped(n, steps))
+        panel.shown.connect(self._on_shown)
+        return panel
 
     def close(self) -> None:
         """Stop drawing."""
@@ -98,6 +109,9 @@ class Planes:
         for event in (events.point, events.order, events.ndisplay):
             event.disconnect(self.draw_soon)
         self.labels = self._image = None
+        if self.panel is not None and self.panel.parentWidget() is None:
+            self.panel.deleteLater()  # nobody else will
+        self.panel = None
 
     # ---------------------------------------------------------------- place
 

@@ -32,7 +32,7 @@ class CaseViews:
     def __init__(self, viewer: Any, modalities: Modalities, tools: Tools) -> None:
         self._viewer = viewer
         self._modalities = modalities
-        self.planes = Planes(viewer)
+        self.planes = Planes(viewer, self.planes_changed.emit)
         self._drag = WindowDrag(viewer, modalities.contrast, modalities.set_contrast, tools.hold)
         self._callback = self._on_press
         viewer.mouse_drag_callbacks.append(self._callback)
@@ -81,7 +81,6 @@ class CaseViews:
     def show_planes(self, on: bool) -> None:
         """Show or hide the two planes across."""
         self.planes.show(on)
-        self.planes_changed.emit(self.planes.visible)
 
     def planes_shown(self) -> bool:
         """Whether the two planes across are shown."""

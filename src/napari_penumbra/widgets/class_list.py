@@ -27,6 +27,8 @@ class ClassList(QTreeWidget):
         super().__init__(parent)
         self.setObjectName("class_list")
         self.setAccessibleName("Label classes")
+        # A click must not take the arrow keys from the slices; classes have keys of their own.
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)

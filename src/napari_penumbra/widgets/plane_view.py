@@ -172,7 +172,15 @@ class PlaneView(QWidget):
 
 
 class PlanesPanel(QWidget):
-    """Two planes side by side."""
+    """Two planes side by side.
+
+    Signals
+    -------
+    shown : (bool)
+        It shows, or not any more, by whatever means.
+    """
+
+    shown = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -183,6 +191,16 @@ class PlanesPanel(QWidget):
         layout.setSpacing(2)
         for view in self.views:
             layout.addWidget(view, 1)
+
+    def showEvent(self, event: Any) -> None:
+        """Tell."""
+        super().showEvent(event)
+        self.shown.emit(True)
+
+    def hideEvent(self, event: Any) -> None:
+        """Tell: the reader may have closed the dock by its own buttons."""
+        super().hideEvent(event)
+        self.shown.emit(False)
 
     def show_slices(self, slices: Sequence[Slice | None]) -> None:
         """Draw both."""

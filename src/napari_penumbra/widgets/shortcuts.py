@@ -37,7 +37,7 @@ EVERYWHERE = "Everywhere"
 
 _WRITERS = (QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox, QKeySequenceEdit)
 _WALKERS = (QAbstractItemView, QAbstractSlider)
-_WALKING = frozenset({"Up", "Down", "Left", "Right", "PgUp", "PgDown", "Home", "End", "Tab", "Backtab"})
+_WALKING = frozenset({"Up", "Down", "Left", "Right", "PgUp", "PgDown", "Home", "End"})
 
 
 class Key(QShortcut):
