@@ -32,6 +32,11 @@ def why_not(how: str) -> str:
     return ""
 
 
+def processes_here() -> int:
+    """How many processes this computer is good for: one per graphics card, as far as their files tell, else two."""
+    return len([*Path("/dev").glob("nvidia[0-9]*")]) or 2
+
+
 def refuse_if_closed(launch: Launch) -> None:
     """Raise `UsageError` when a way is not open here."""
     # submitit's own trial of a cluster is a local one: it needs no sbatch.
