@@ -25,7 +25,8 @@ def costs(event: Event) -> str:
     if event.seconds:
         parts.append(duration(event.seconds))
     if event.voxels_changed:
-        parts.append(f"{event.voxels_changed:,} voxels changed")
+        voxels = "1 voxel" if event.voxels_changed == 1 else f"{event.voxels_changed:,} voxels"
+        parts.append(f"{voxels} changed")
     return " · ".join(part for part in parts if part)
 
 

@@ -147,7 +147,7 @@ def _kind(row: AnnotationTable, came: Provenance | None) -> tuple[What, str]:
         parents = ", ".join(came.parents)
         match came.how:
             case How.TAKEN_BACK:
-                return What.TAKEN_BACK, f"{parents} left the pool; its labels became a draft"
+                return What.TAKEN_BACK, f"{parents} left the pool"
             case How.PUT_BACK:
                 return What.PUT_BACK, f"{parents} back in the pool, {row.closing}"
             case How.RESTORED:

@@ -14,6 +14,14 @@ from napari_penumbra.widgets.colors import muted, swatch
 
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 _MOST_ROWS = 6
+_MEANINGS = (
+    "Distances and volumes are in these units.",
+    "Overlap: 1 is the same, 0 has nothing in common.",
+    "95 % of the borders are nearer to each other than this.",
+    "Mean distance between the borders.",
+    "Volume in the first (solid).",
+    "Volume in the second (striped).",
+)
 
 
 def _plain(tree: QTreeWidget, headers: Sequence[str], stretched: int) -> None:
@@ -40,15 +48,17 @@ class AgreementTable(QTreeWidget):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
-        _plain(self, ("Class", "Dice", "HD95", "ASSD", *SIGNS), 0)
+        _plain(self, ("", "Dice", "HD95", "ASSD", *SIGNS), 0)
+        for column, tip in enumerate(_MEANINGS):
+            self.headerItem().setToolTip(column, tip)
         self.show_result(None, None, None)
 
     def show_result(self, found: Agreement | None, scheme: LabelScheme | None, units: Units | None) -> None:
         """Show a comparison, or an empty table."""
         self.clear()
         if units is not None:
-            names = ("Class", "Dice", *(f"{n} {units.distance}" for n in ("HD95", "ASSD")))
-            self.setHeaderLabels([*names, *(f"{sign} {units.volume}" for sign in SIGNS)])
+            # The units once and not in every head: the dock may be narrow, and names must not be cut.
+            self.headerItem().setText(0, f"{units.distance}, {units.volume}")
         if found is not None and scheme is not None and units is not None:
             line = self.palette().windowText().color()
             for one, row in zip(found.classes, rows(found, scheme, units), strict=True):
