@@ -15,7 +15,7 @@ from napari_penumbra.session import Session
 def test_help_names_every_command(cli: Cli) -> None:
     text = cli("--help").out
     for name in (
-        *("new", "add", "status", "train", "runs", "stop", "resume", "predict"),
+        *("new", "add", "status", "train", "runs", "queue", "pause", "stop", "resume", "predict"),
         *("accept", "evaluate", "effort", "simulate", "export", "methods", "doctor", "demo"),
     ):
         assert name in text

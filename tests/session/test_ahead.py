@@ -31,7 +31,7 @@ def started(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(folder.name)
         return 0
 
-    monkeypatch.setattr("napari_penumbra.session.runs.launch", launch)
+    monkeypatch.setattr("napari_penumbra.session.steering.launch", launch)
     return found
 
 
@@ -165,6 +165,8 @@ def test_a_training_takes_its_place_at_once(session: Session, learnt: Played, pl
     session._live.append(run.id)
     session._ahead = run.id
     assert session.preflight("supervised", "laptop").problem == ""
+    assert session.active == run.id
+    assert session.blocking is None
     began = time.monotonic()
     session._refuse_if_busy()
     assert time.monotonic() - began < 3

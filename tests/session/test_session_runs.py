@@ -55,7 +55,8 @@ def test_preflight_says_which_class_is_rare(session: Session) -> None:
     labels = cube()
     labels[0, 0, 0] = 2
     session.close_case("p3", labels)
-    assert '"core" appears in one labelled case only.' in session.preflight("mean-teacher", "laptop").warnings
+    text = " ".join(session.preflight("mean-teacher", "laptop").warnings)
+    assert '"core" appears in one labelled case only. Paint it in a second case' in text
 
 
 def test_preflight_foresees_the_freezing(session: Session) -> None:
@@ -310,7 +311,7 @@ def test_a_worker_that_cannot_be_started_leaves_a_failed_run_that_says_so(
     def refuse(*arguments: object, **options: object) -> int:
         raise JobError("The worker process could not be started.", "See `penumbra doctor`.")
 
-    monkeypatch.setattr("napari_penumbra.session.runs.launch", refuse)
+    monkeypatch.setattr("napari_penumbra.session.steering.launch", refuse)
     with pytest.raises(JobError, match="could not be started"):
         session.train("mean-teacher", "laptop")
     info = session.runs()[0]

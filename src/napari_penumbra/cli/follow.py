@@ -36,6 +36,9 @@ class _Bar:
             # Through the bar's own console, which lifts the bar out of the way.
             text = " ".join(filter(None, ("⚠", event.message, event.remedy)))
             self._bar.console.print(escape(text), style="yellow", highlight=False, soft_wrap=True)
+        if event.kind is Kind.POOL:
+            text = f"Step {event.step:,}: {event.message}"
+            self._bar.console.print(escape(text), highlight=False, soft_wrap=True)
         if event.kind is Kind.VALIDATION:
             self._dice = dice_words(event) or self._dice
         if event.losses:
@@ -58,7 +61,7 @@ class _Bar:
 
 
 def _doing(event: said.Progress) -> str:
-    if event.kind in (Kind.STARTED, Kind.STAGE):
+    if event.kind in (Kind.STARTED, Kind.STAGE, Kind.QUEUED, Kind.PAUSED):
         return event.message or "starting…"
     return event.case or "training"
 
@@ -115,7 +118,7 @@ def _wait(session: Session, run: str) -> bool:
     while True:
         try:
             session.poll()
-            if session.active != run:
+            if run not in session.live:
                 session.poll()  # what it said between the last look and its end
                 return interrupted
             time.sleep(_INTERVAL)

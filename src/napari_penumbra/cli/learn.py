@@ -1,4 +1,4 @@
-"""Commands about workers: train, runs, stop, resume, predict, methods."""
+"""Commands about workers: train, stop, resume, predict, methods."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_penumbra.cli.follow import follow
+from napari_penumbra.cli.launching import LaunchOption, ProcessesOption, SlurmOption, way_of
 from napari_penumbra.cli.output import opened, say, say_json, table, warn
 from napari_penumbra.cli.study import JsonOption, StudyArgument
 from napari_penumbra.domain.errors import UsageError
@@ -22,6 +23,7 @@ FIRST_PRESET = "laptop"
 
 app = typer.Typer()
 ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all but one.")]
+QueueOption = Annotated[bool, typer.Option("--queue", help="Wait for the training that runs now, and leave.")]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Start it and leave; it goes on by itself.")]
 MethodOption = Annotated[
     str, typer.Option(help="A method as `penumbra methods` lists it; auto takes the recommended one and says why.")
@@ -50,15 +52,22 @@ def train(
     ] = None,
     no_reference: Annotated[bool, typer.Option("--no-reference", help="Train no supervised-only twin along.")] = False,
     threads: ThreadsOption = 0,
+    queue: QueueOption = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write files for TensorBoard into the run's folder.")
+    ] = False,
+    launch: LaunchOption = None,
+    processes: ProcessesOption = None,
+    slurm: SlurmOption = None,
     detach: DetachOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train a model on labelled and unlabelled cases. Ctrl+C stops it with a checkpoint."""
-    config = changes(change)
+    config, way = changes(change), way_of(launch, processes, changes(slurm))
     with opened(study) as session:
         session.writable()
         method, preset = choose(session, method, preset, quiet=json)
-        ahead = session.preflight(method, preset, config, steps, validation)
+        ahead = session.preflight(method, preset, config, steps, validation, queue=queue)
         if ahead.problem:
             raise UsageError(ahead.problem, ahead.remedy)
         for text in ahead.warnings:
@@ -72,8 +81,16 @@ def train(
             reference=not no_reference,
             validation=validation,
             threads=threads,
+            queue=queue,
+            tensorboard=tensorboard,
+            way=way,
         )
-        _attend(session, run, detach, json, f"{ahead.pool_words}, {ahead.steps:,} steps")
+        _attend(session, run, detach or _waits(session, run), json, f"{ahead.pool_words}, {ahead.steps:,} steps")
+
+
+def _waits(session: Session, run: str) -> bool:
+    """Whether another run is in front: nobody wants to watch that."""
+    return any(other != run for other in session.live)
 
 
 def choose(session: Session, method: str, preset: str | None, quiet: bool = False) -> tuple[str, str]:
@@ -131,28 +148,6 @@ def _run(session: Session, run: str) -> RunInfo:
 
 
 @app.command()
-def runs(study: StudyArgument, json: JsonOption = False) -> None:
-    """List trainings and predictions; the model that predicts is marked ★."""
-    with opened(study, write=False) as session:
-        infos = session.runs()
-        if json:
-            say_json(infos)
-            return
-        rows = [
-            (
-                "★" if info.champion else "",
-                info.id,
-                info.state,
-                f"{info.step:,}/{info.steps:,}",
-                "" if info.dice is None else f"{info.dice:.3f}",
-                "" if info.state is RunState.FINISHED else info.message,
-            )
-            for info in infos
-        ]
-        table(("", "run", "state", "step", "dice", "how it stands"), rows)
-
-
-@app.command()
 def stop(study: StudyArgument, run: RunArgument = None) -> None:
     """Stop the running worker at its next step, with a checkpoint."""
     with opened(study, write=False) as session:
@@ -169,20 +164,26 @@ def resume(
     study: StudyArgument,
     run: RunArgument = None,
     threads: ThreadsOption = 0,
+    queue: QueueOption = False,
+    launch: LaunchOption = None,
+    processes: ProcessesOption = None,
+    slurm: SlurmOption = None,
     detach: DetachOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Go on with a run that was stopped, killed or has failed; by default the newest such training."""
+    """Go on with a run that is paused, was stopped, killed or has failed; by default the newest such training."""
     with opened(study) as session:
         session.writable()
         run = run or _newest_unfinished(session)
-        going = session.resume(run, threads=threads or None)
-        _attend(session, going, detach, json, "resumed")
+        way = way_of(launch, processes, changes(slurm))
+        going = session.resume(run, threads=threads or None, queue=queue, way=way)
+        _attend(session, going, detach or _waits(session, going), json, "resumed")
 
 
 def _newest_unfinished(session: Session) -> str:
+    unfinished = (RunState.PAUSED, RunState.STOPPED, RunState.LOST, RunState.FAILED)
     for info in session.runs():
-        if info.kind == "train" and info.state in (RunState.STOPPED, RunState.LOST, RunState.FAILED):
+        if info.kind == "train" and info.state in unfinished:
             return info.id
     raise UsageError("There is no unfinished training to go on with.", "Start one with `penumbra train`.")
 
@@ -195,13 +196,17 @@ def predict(
         list[str] | None, typer.Option(help="Only this case; may be given often. By default all unlabelled ones.")
     ] = None,
     threads: ThreadsOption = 0,
+    launch: LaunchOption = None,
+    processes: ProcessesOption = None,
+    slurm: SlurmOption = None,
     detach: DetachOption = False,
     json: JsonOption = False,
 ) -> None:
     """Predict labels and confidence for cases."""
     with opened(study) as session:
         session.writable()
-        started = session.predict(case or None, run, threads=threads)
+        way = way_of(launch, processes, changes(slurm))
+        started = session.predict(case or None, run, threads=threads, way=way)
         _attend(session, started, detach, json, "prediction")
 
 

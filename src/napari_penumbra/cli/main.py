@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from napari_penumbra import __version__
-from napari_penumbra.cli import demo, doctor, effort, history, learn, report, simulate, study
+from napari_penumbra.cli import demo, doctor, effort, history, learn, report, simulate, study, watching
 from napari_penumbra.cli.output import errors, log_unexpected, say_error
 from napari_penumbra.domain.errors import PenumbraError
 
@@ -27,7 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for _commands in (study.app, history.app, learn.app, report.app, effort.app, simulate.app, doctor.app, demo.app):
+_PARTS = (study, history, learn, watching, report, effort, simulate, doctor, demo)
+for _commands in (part.app for part in _PARTS):
     app.registered_commands += _commands.registered_commands
 
 

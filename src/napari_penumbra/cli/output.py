@@ -66,6 +66,13 @@ def table(
     headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", names: Collection[str] = ("run", "case")
 ) -> None:
     """Print a table; columns of figures are set right, those of ``names`` are never cut."""
+    console().print(made_table(headers, rows, title, names))
+
+
+def made_table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", names: Collection[str] = ("run", "case")
+) -> Table:
+    """Make what `table` prints."""
     made = Table(title=escape(title) if title else None, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for n, header in enumerate(headers):
         figures = bool(rows) and all(_is_figure(row[n]) for row in rows)
@@ -75,7 +82,7 @@ def table(
         made.add_column(escape(header), justify=justify, min_width=width, overflow="fold")
     for row in rows:
         made.add_row(*(escape(cell) for cell in row))
-    console().print(made)
+    return made
 
 
 @contextmanager

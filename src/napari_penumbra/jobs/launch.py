@@ -25,11 +25,13 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 _ITK_VARIABLE = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
 _NICENESS = 10
 _CHECK_SECONDS = 300.0
+VALIDATIONS = 20
+"""How often a training is validated (`napari_penumbra.training.trainer`, which this process must not import)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What two real steps on this machine told.
+    """What a few real steps on this machine told.
 
     Attributes
     ----------
@@ -43,6 +45,12 @@ class Measured:
         Number of trained parameters.
     steps
         Steps that the run would take.
+    seconds_per_validation
+        Wall-clock time of one validation on the frozen cases; 0 when not known.
+    free_bytes
+        Memory that was free on the device before; 0 when not known.
+    disk_bytes
+        What the run takes on disk at most.
     """
 
     seconds_per_step: float
@@ -50,11 +58,14 @@ class Measured:
     device: str
     parameters: int
     steps: int
+    seconds_per_validation: float = 0.0
+    free_bytes: int = 0
+    disk_bytes: int = 0
 
     @property
     def seconds(self) -> float:
         """Expected time of the whole run."""
-        return self.seconds_per_step * self.steps
+        return self.seconds_per_step * self.steps + self.seconds_per_validation * min(VALIDATIONS, self.steps)
 
 
 def prepare(runs: Path, run: str, spec: RunSpec) -> Path:
@@ -146,7 +157,7 @@ def launch(folder: Path, python: str = sys.executable, threads: int = 0, *, resu
 
 
 def check(folder: Path, python: str = sys.executable, threads: int = 0) -> Measured:
-    """Let the worker take two real steps on random data of the batch's shape.
+    """Let the worker take a few real steps on random data of the batch's shape.
 
     Parameters
     ----------
@@ -173,6 +184,9 @@ def check(folder: Path, python: str = sys.executable, threads: int = 0) -> Measu
         device=str(answer["device"]),
         parameters=int(answer["parameters"]),
         steps=int(answer["steps"]),
+        seconds_per_validation=float(answer.get("seconds_per_validation", 0)),
+        free_bytes=int(answer.get("free_bytes", 0)),
+        disk_bytes=int(answer.get("disk_bytes", 0)),
     )
 
 

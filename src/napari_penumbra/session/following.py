@@ -119,6 +119,11 @@ class Following(Base):
         """All runs that go on, those that wait for their turn among them."""
         return tuple(self._live)
 
+    @property
+    def queueable(self) -> bool:
+        """Whether something runs that a new training could wait for: trainings, not predictions."""
+        return bool(self._live) and all(self._kinds[run][0] == "train" for run in self._live)
+
     def _waits(self, run: str) -> bool:
         last = self._jobs[run].last
         return last is not None and last.kind is Kind.QUEUED
@@ -236,7 +241,7 @@ class Following(Base):
 
     def _words(self) -> str:
         active = self.active
-        if self.study is not None and active is not None:
+        if self.study is not None and self._live and active is not None:
             job, waiting = self._jobs[active], sum(self._waits(run) for run in self._live if run != active)
             queue = f" · {waiting} waiting" if waiting else ""
             return self._running_words(job) + queue + self._warning_words(job)

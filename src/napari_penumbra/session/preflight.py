@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from napari_penumbra.domain.case import CaseRow, Closing, Role
+from napari_penumbra.domain.diagnosis import Finding, find_in_labels, find_leaks, find_missing, leak_findings
+from napari_penumbra.domain.spec import DISK_RESERVE
 from napari_penumbra.jobs.launch import Measured
 from napari_penumbra.jobs.machine import card_likely
 from napari_penumbra.jobs.methods_info import MethodInfo
@@ -30,8 +32,10 @@ class Preflight:
         Why it cannot start and what to do; empty when it can.
     warnings
         What may disappoint, one sentence each.
+    findings
+        The diagnoses among the warnings.
     measured
-        Time and memory of two real steps on this machine, once `Session.measure` has taken them.
+        Time, memory and disk by a few real steps on this machine, once `Session.measure` has taken them.
     """
 
     method: str
@@ -44,6 +48,7 @@ class Preflight:
     problem: str = ""
     remedy: str = ""
     warnings: tuple[str, ...] = field(default=())
+    findings: tuple[Finding, ...] = ()
     measured: Measured | None = None
 
     @property
@@ -58,19 +63,37 @@ class Preflight:
 
     @property
     def cost_words(self) -> str:
-        """Time and memory in words: ``about 9 min, 1.8 GB``; the number of steps before they were measured."""
+        """Cost in words: ``about 9 min, 1.8 GB, 0.6 GB on disk``; the number of steps before it was measured."""
         if self.measured is None:
             return f"{self.steps:,} steps"
-        return f"about {duration(self.measured.seconds)}, {memory(self.measured.memory_bytes)}"
+        words = f"about {duration(self.measured.seconds)}, {memory(self.measured.memory_bytes)}"
+        return words + (f", {memory(self.measured.disk_bytes)} on disk" if self.measured.disk_bytes else "")
 
-    def with_measured(self, measured: Measured) -> Preflight:
-        """Return a copy with what two trial steps told."""
-        warnings = tuple(w for w in self.warnings if w != NO_CARD)
+    def with_measured(self, measured: Measured, free_disk: int | None = None) -> Preflight:
+        """Return a copy with what the trial steps told.
+
+        Parameters
+        ----------
+        free_disk
+            Bytes free where the study lies; None when not known.
+        """
+        warnings = [w for w in self.warnings if w != NO_CARD]
         if measured.device == "cpu":
-            warnings = (*warnings, NO_CARD)
-        return replace(self, measured=measured, warnings=warnings)
+            warnings.append(NO_CARD)
+        if measured.free_bytes and measured.memory_bytes > _MUCH * measured.free_bytes:
+            warnings.append(
+                f"A step takes {memory(measured.memory_bytes)} of the {memory(measured.free_bytes)} of memory that are "
+                "free: close other programs, or choose a smaller preset. If memory runs out, the batch is halved."
+            )
+        if free_disk is not None and free_disk < measured.disk_bytes + DISK_RESERVE:
+            warnings.append(
+                f"The run may take {memory(measured.disk_bytes)} on disk and leaves {memory(DISK_RESERVE)} free, but "
+                f"{memory(free_disk)} is all there is: free some, or it stops before its end."
+            )
+        return replace(self, measured=measured, warnings=tuple(warnings))
 
 
+_MUCH = 0.8
 NO_CARD = "No usable graphics card was found: it will run on the processor, many times slower than on a GPU."
 
 
@@ -98,7 +121,8 @@ def look_ahead(
     teaching = len(labelled) - frozen
     unlabelled = sum(not row.state.labelled and row.role is Role.TRAINING for row in rows)
     problem, remedy = _problem(len(labelled), teaching, frozen)
-    warnings = [] if problem else list(_warnings(study, info, rows, unlabelled, frozen))
+    findings = [] if problem else _findings(study, rows)
+    warnings = [] if problem else list(_warnings(info, findings, unlabelled, frozen))
     return Preflight(
         method=info.name,
         preset=preset,
@@ -110,6 +134,7 @@ def look_ahead(
         problem=problem,
         remedy=remedy,
         warnings=tuple(warnings),
+        findings=tuple(findings),
     )
 
 
@@ -132,9 +157,8 @@ def _problem(labelled: int, teaching: int, frozen: int) -> tuple[str, str]:
 
 
 def _warnings(
-    study: Study,
     info: MethodInfo,
-    rows: Sequence[CaseRow],
+    findings: Sequence[Finding],
     unlabelled: int,
     frozen: int,
 ) -> list[str]:
@@ -146,38 +170,20 @@ def _warnings(
         )
     if not unlabelled and info.uses_unlabelled:
         warnings.append(f"No case is unlabelled: {info.title} learns no more than from labels alone.")
-    warnings += _missing(rows)
-    warnings += _rare_classes(study)
+    warnings += [finding.text for finding in findings]
     if not _card_likely():
         warnings.append(NO_CARD)
     return warnings
 
 
-def _missing(rows: Sequence[CaseRow]) -> list[str]:
+def _findings(study: Study, rows: Sequence[CaseRow]) -> list[Finding]:
+    """What is known of the data without opening an image."""
     lacking: dict[str, list[str]] = {}
     for row in rows:
         for modality in row.missing:
             lacking.setdefault(modality, []).append(row.name)
-    sentences = []
-    for modality, names in lacking.items():
-        who = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-        verb = "lacks" if len(names) == 1 else "lack"
-        sentences.append(f"{who} {verb} {modality}: it counts as empty there.")
-    return sentences
-
-
-def _rare_classes(study: Study) -> list[str]:
-    counts = study.class_counts()
-    if len(counts) < 2:  # with one case everything occurs once
-        return []
-    sentences = []
-    for c in study.labels.classes:
-        cases = sum(voxels.get(c.value, 0) > 0 for voxels in counts.values())
-        if cases == 0:
-            sentences.append(f'"{c.name}" is painted in no labelled case: it cannot be learnt.')
-        elif cases == 1:
-            sentences.append(f'"{c.name}" appears in one labelled case only.')
-    return sentences
+    leaks = leak_findings(find_leaks(study.pool()))
+    return [*leaks, *find_missing(lacking), *find_in_labels(study.class_counts(), study.labels)]
 
 
 def _card_likely() -> bool:

@@ -1,30 +1,28 @@
-"""The learning half of a session: looks ahead, starts workers, stops them, goes on with them."""
+"""The learning half of a session: looks ahead, orders trainings and predictions."""
 
 from __future__ import annotations
 
-import datetime as dt
+import contextlib
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from napari_penumbra.domain.errors import JobError, ModelError, PenumbraError, UsageError
-from napari_penumbra.domain.progress import Kind, Progress, RunState
+from napari_penumbra.domain.errors import ModelError, PenumbraError, UsageError
+from napari_penumbra.domain.launch import Launch
 from napari_penumbra.domain.spec import RunSpec, SpecCase
-from napari_penumbra.jobs.job import Job
-from napari_penumbra.jobs.launch import check, launch, prepare
+from napari_penumbra.jobs.launch import check, prepare
+from napari_penumbra.jobs.launchers import refuse_if_closed
 from napari_penumbra.jobs.machine import look
 from napari_penumbra.jobs.methods_info import MethodInfo, find, method_infos
-from napari_penumbra.jobs.pool import offer
-from napari_penumbra.session import champion
 from napari_penumbra.session.facts import facts_of
-from napari_penumbra.session.following import Following
 from napari_penumbra.session.preflight import Preflight, look_ahead
 from napari_penumbra.session.recommend import Recommendation, recommend
+from napari_penumbra.session.steering import Steering
 
 
-class Runs(Following):
+class Runs(Steering):
     """Trainings and predictions of the open study."""
 
     auto_predict: bool = True
@@ -52,17 +50,24 @@ class Runs(Following):
         config: Mapping[str, Any] | None = None,
         steps: int | None = None,
         validation: int | None = None,
+        queue: bool = False,
     ) -> Preflight:
-        """Say what a training would see and what may go wrong, without starting anything."""
+        """Say what a training would see and what may go wrong, without starting anything.
+
+        Parameters
+        ----------
+        queue
+            A training that runs is no problem: this one would wait for it.
+        """
         info = find(self.methods(), method)
         info.check(preset, dict(config or {}))
         settings, steps = _settings(config, steps)
         ahead = look_ahead(self.opened(), info, preset, settings, steps, validation)
-        busy = self._busy()
+        busy = None if queue else self._busy()
         return replace(ahead, problem=str(busy)) if busy and not ahead.problem else ahead
 
     def measure(self, preflight: Preflight, threads: int = 0) -> Preflight:
-        """Take two real steps in a worker and add time and memory. Seconds: call it off the window's thread.
+        """Take a few real steps in a worker and add time, memory and disk. Seconds: call it off the window's thread.
 
         Raises
         ------
@@ -84,7 +89,10 @@ class Runs(Following):
         # Beside the real runs, so that the worker finds the study the same way; no database row, gone afterwards.
         folder = prepare(study.layout.runs, f".check-{secrets.token_hex(4)}", spec)
         try:
-            return preflight.with_measured(check(folder, threads=threads))
+            measured = check(folder, threads=threads)
+            with contextlib.suppress(OSError):
+                return preflight.with_measured(measured, shutil.disk_usage(study.root).free)
+            return preflight.with_measured(measured)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -103,6 +111,7 @@ class Runs(Following):
         threads: int = 0,
         queue: bool = False,
         tensorboard: bool = False,
+        way: Launch | None = None,
     ) -> str:
         """Start a training in its own process.
 
@@ -124,6 +133,8 @@ class Runs(Following):
             Wait for the training that runs now, instead of refusing.
         tensorboard
             Also write files for TensorBoard into the run's folder.
+        way
+            Where and by how many processes; None for one here.
 
         Returns
         -------
@@ -137,6 +148,8 @@ class Runs(Following):
         """
         study = self.writable()
         self._refuse_if_busy(queue)
+        way = way or Launch()
+        refuse_if_closed(way)
         info = find(self.methods(), method)
         info.check(preset, dict(config or {}))
         settings, steps = _settings(config, steps)
@@ -157,6 +170,7 @@ class Runs(Following):
             reference=reference and info.uses_unlabelled,
             threads=threads,
             tensorboard=tensorboard,
+            launch=way.to_json(),
         )
         return self._start(spec, method)
 
@@ -167,6 +181,7 @@ class Runs(Following):
         first: str | None = None,
         threads: int = 0,
         title: str = "predict",
+        way: Launch | None = None,
     ) -> str:
         """Start a prediction in its own process.
 
@@ -180,6 +195,8 @@ class Runs(Following):
             The case on screen: it comes first.
         title
             Word in the run's id.
+        way
+            Where and by how many processes, who share the cases; None for one here.
 
         Returns
         -------
@@ -188,6 +205,8 @@ class Runs(Following):
         """
         study = self.writable()
         self._refuse_if_busy()
+        way = way or Launch()
+        refuse_if_closed(way)
         run = run or study.champion()
         if run is None:
             raise UsageError("There is no model yet.", "Label two cases, then train.")
@@ -207,6 +226,7 @@ class Runs(Following):
             seed=trained.seed,
             checkpoint=checkpoint.relative_to(study.root).as_posix(),
             threads=threads,
+            launch=way.to_json(),
         )
         return self._start(spec, title)
 
@@ -228,105 +248,6 @@ class Runs(Following):
             names.remove(first)
             names.insert(0, first)
         return tuple(replace(pool[name], role="predict", label=None) for name in names if name in pool)
-
-    def _start(self, spec: RunSpec, title: str) -> str:
-        study = self.writable()
-        now = dt.datetime.now(dt.UTC)
-        run = f"{now:%Y%m%d-%H%M%S}-{title}-{secrets.token_hex(2)}"
-        folder = prepare(study.layout.runs, run, spec)
-        try:
-            study.add_run(run, spec.kind, spec.method, spec.preset)
-        except PenumbraError:
-            shutil.rmtree(folder, ignore_errors=True)  # nothing may lie about that the study does not know
-            raise
-        job = self._know(run, spec.kind, spec.method)
-        try:
-            launch(folder, threads=spec.threads)
-        except JobError as error:
-            job.note(Progress(Kind.FAILED, message=error.message, remedy=error.remedy))
-            raise
-        self._news = ""
-        self._live.append(run)
-        self._update_status()
-        return run
-
-    def _refuse_if_busy(self, queue: bool = False) -> None:
-        """Refuse when something runs; with ``queue`` only when it is a prediction, which trainings do not wait for."""
-        self.poll()  # a run that has ended since the last look does not stand in the way
-        busy = self._busy()
-        if busy and not (queue and all(self._kinds[run][0] == "train" for run in self._live)):
-            raise busy
-
-    def _busy(self) -> UsageError | None:
-        active = self.active
-        if active is None:
-            return None
-        kind, title = self._kinds[active]
-        what = "being trained" if kind == "train" else "predicting"
-        return UsageError(f"{title} is {what} in this study already (run {active}).", "Wait for it, or stop it first.")
-
-    # ---------------------------------------------------------------- stop, go on
-
-    def stop(self, run: str) -> None:
-        """Ask a run to end at the next step boundary with a checkpoint."""
-        job = self._job(run)
-        if job.state().over:
-            raise UsageError(f"Run {run} is not running.", "`penumbra runs` shows how each stands.")
-        job.stop()
-
-    def pause(self, run: str) -> None:
-        """Ask a training to step aside: it saves, gives the graphics card's memory back and waits for `resume`."""
-        job = self._job(run)
-        if self._kinds[run][0] != "train":
-            raise UsageError("A prediction cannot be paused.", "Stop it; it goes on with the cases that are left.")
-        if job.state() is not RunState.RUNNING:
-            raise UsageError(f"Run {run} is not running.", "`penumbra runs` shows how each stands.")
-        job.pause(True)
-        self._update_status()
-
-    def resume(self, run: str, threads: int | None = None, queue: bool = False) -> str:
-        """Go on with a run that is paused, was stopped, was lost or has failed.
-
-        Parameters
-        ----------
-        queue
-            Wait for the training that runs now, instead of refusing.
-
-        Returns
-        -------
-        str
-            The run's id; for a prediction that of a new run over the cases still to do.
-        """
-        study = self.writable()
-        job = self._job(run)
-        state = job.state()
-        if not state.over and (job.folder / "pause").exists():
-            job.pause(False)
-            self._update_status()
-            return run
-        self._refuse_if_busy(queue)
-        if not state.over:
-            raise UsageError(f"Run {run} is going on already.", "`penumbra runs` shows how each stands.")
-        if state is RunState.FINISHED:
-            raise UsageError(f"Run {run} has finished.", "Start a new one.")
-        spec = job.spec()
-        if spec.kind == "predict":
-            return self._resume_prediction(job, spec)
-        champion.forget(job.folder)
-        if self.learn_on:
-            offer(job.folder, study.pool())
-        launch(job.folder, threads=spec.threads if threads is None else threads, resume=job.checkpoint() is not None)
-        self._news = ""
-        self._live.append(run)
-        self._update_status()
-        return run
-
-    def _resume_prediction(self, job: Job, spec: RunSpec) -> str:
-        done = {event.case for event in job.events(from_start=True) if event.kind is Kind.CASE_DONE}
-        rest = tuple(case for case in spec.cases if case.name not in done)
-        if not rest:
-            raise UsageError(f"Run {job.id} has predicted all its cases.", "Start a new one.")
-        return self._start(replace(spec, cases=rest), "predict")
 
     def _crowned(self) -> None:
         if not self.auto_predict:

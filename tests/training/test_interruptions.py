@@ -1,0 +1,229 @@
+"""A training that is paused, runs out of disk, waits for its turn or is killed ends as an undisturbed one does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from test_trainer import after, assert_same, kinds, trained
+
+from napari_penumbra.domain.diagnosis import DIAGNOSES
+from napari_penumbra.domain.progress import Kind, Progress
+from napari_penumbra.domain.spec import RunSpec
+from napari_penumbra.methods import names
+from napari_penumbra.training.build import make_trainer
+from napari_penumbra.training.turn import Turn, device_of
+from napari_penumbra.training.worker import work
+from tiny_study import make_spec, write_run
+
+
+def order_of(root: Path, method: str, steps: int) -> RunSpec:
+    """An order that any method can follow, small enough for a step in some 20 ms."""
+    from napari_penumbra.methods import get
+
+    small: dict[str, object] = {
+        "patch": (16, 16, 16),
+        "labelled_batch": 2,
+        "unlabelled_batch": 2,
+        "width": 4,
+        "confidence_width": 4,
+    }
+    # Every phase of a method is reached before the kill and after it.
+    phases = {"pretrain_steps": steps // 4, "ramp_steps": 2, "teach_every": 1, "refresh_steps": 3, "depth": 10}
+    small |= phases
+    known = get(method).Config.model_fields
+    config = {name: value for name, value in small.items() if name in known}
+    if method == "supervised":
+        config.pop("unlabelled_batch")
+    return dataclasses.replace(make_spec(root, steps=steps), method=method, config=config)
+
+
+# ------------------------------------------------------------------ killed
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from napari_penumbra.training.build import make_trainer, read_spec
+
+torch.set_num_threads(1)
+for run in map(Path, sys.argv[2:]):
+    child = os.fork()
+    if child == 0:
+        spec = read_spec(run)
+        def stopping():
+            if trainer.step == int(sys.argv[1]):
+                trainer._save()
+            if trainer.step > int(sys.argv[1]):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return False
+        trainer = make_trainer(run, spec, lambda event: None, stopping, resume=False)
+        trainer.run()
+    else:
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+"""
+"""Trains each run in a process of its own, which saves after some steps, takes one more, and kills itself."""
+
+
+def killed_and_resumed(root: Path, steps: int) -> None:
+    runs = {}
+    for name in names():
+        spec = order_of(root / name, name, steps)
+        runs[name] = (spec, write_run(root / name, "killed", spec), write_run(root / name, "straight", spec))
+    command = [sys.executable, "-c", CHILD, str(steps // 2), *(str(killed) for _, killed, _ in runs.values())]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    for spec, killed, straight in runs.values():
+        trained(straight, spec)
+        events = trained(killed, spec, resume=True)
+        first = next(e.step for e in events if e.kind is Kind.STEP)
+        assert first == steps // 2 + 1
+        assert_same(straight, killed)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_every_method_goes_on_bit_for_bit_after_a_kill(root: Path) -> None:
+    killed_and_resumed(root, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_every_method_goes_on_bit_for_bit_after_a_kill_at_thirty_of_sixty(root: Path) -> None:
+    killed_and_resumed(root, 60)
+
+
+# ------------------------------------------------------------------ paused
+
+
+def test_a_pause_saves_waits_and_changes_nothing(root: Path) -> None:
+    spec = make_spec(root, steps=12)
+    straight, paused = write_run(root, "straight", spec), write_run(root, "paused", spec)
+    trained(straight, spec)
+    events: list[Progress] = []
+
+    def tell(event: Progress) -> None:
+        events.append(event)
+        if event.kind is Kind.VALIDATION and event.step == 4:
+            (paused / "pause").touch()
+        if event.kind is Kind.PAUSED:
+            assert (paused / "checkpoints" / "latest").read_text() == "step-000004"
+            (paused / "pause").unlink()
+
+    assert make_trainer(paused, spec, tell, lambda: False, resume=False).run()
+    said = next(e for e in events if e.kind is Kind.PAUSED)
+    assert said.message == "Paused after step 4 of 12: saved, and the processor is free."
+    assert events[events.index(said) + 1].message == "Going on after the pause."
+    assert_same(straight, paused)
+
+
+def test_a_paused_training_can_be_stopped(root: Path) -> None:
+    spec = make_spec(root, "supervised", steps=12)
+    run = write_run(root, "run", spec)
+    (run / "pause").touch()
+    events = trained(run, spec, after(1))
+    assert kinds(events) == [Kind.CHECKPOINT, Kind.PAUSED, Kind.STOPPED]
+
+
+# ------------------------------------------------------------------ a disk that is nearly full
+
+
+def test_a_disk_nearly_full_ends_the_run_in_order_and_it_goes_on_later(root: Path) -> None:
+    spec = make_spec(root, "supervised", steps=12)
+    straight, run = write_run(root, "straight", spec), write_run(root, "run", spec)
+    trained(straight, spec)
+    trained(run, spec, after(5))
+    full = dataclasses.replace(spec, disk_reserve=1 << 60)
+    events = trained(run, full, resume=True)
+    last = events[-1]
+    assert (last.kind, last.about, last.step) == (Kind.STOPPED, "disk", 5)
+    assert last.message.startswith("The disk is nearly full: ")
+    assert last.remedy == DIAGNOSES["disk"].remedy
+    assert (run / "checkpoints" / "latest").read_text() == "step-000005"
+    trained(run, spec, resume=True)
+    assert_same(straight, run)
+
+
+def test_the_reserve_is_part_of_the_order(root: Path) -> None:
+    spec = make_spec(root, disk_reserve=7)
+    assert RunSpec.from_json(json.loads(json.dumps(spec.to_json()))).disk_reserve == 7
+
+
+# ------------------------------------------------------------------ the queue
+
+
+def sleeper() -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+
+def stand_in_line(turn: Turn, pid: int) -> None:
+    """Put another process' ticket into the queue."""
+    turn._draw()
+    assert turn._ticket is not None
+    data = json.loads(turn._ticket.read_text())
+    created = psutil.Process(pid).create_time()
+    turn._ticket.write_text(json.dumps(data | {"pid": pid, "created": created}))
+
+
+def test_who_comes_later_waits_for_those_before_and_a_dead_one_does_not_count(root: Path) -> None:
+    runs = [root / "runs" / name for name in ("a", "b", "c")]
+    for run in runs:
+        run.mkdir(parents=True)
+    first, second = sleeper(), sleeper()
+    try:
+        stand_in_line(Turn(runs[0], "cpu"), first.pid)
+        stand_in_line(Turn(runs[1], "cpu"), second.pid)
+        told: list[Progress] = []
+
+        def tell(event: Progress) -> None:
+            told.append(event)
+            ending = first if len(told) == 1 else second
+            ending.send_signal(signal.SIGKILL)
+            ending.wait()
+
+        third = Turn(runs[2], "cpu")
+        assert third.take(tell, lambda: False)
+        assert [(e.kind, e.metrics["place"]) for e in told] == [(Kind.QUEUED, 2), (Kind.QUEUED, 1)]
+        assert told[1].message == "Waiting for its turn, place 1: b is being trained."
+        third.give_back()
+        assert Turn(runs[0], "cpu").take(told.append, lambda: False)
+        assert len(told) == 2
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.wait()
+
+
+def test_a_run_can_leave_the_queue(root: Path) -> None:
+    spec = make_spec(root, "supervised", steps=2)
+    run = write_run(root, "run", spec)
+    (root / "runs" / "other").mkdir()
+    before = sleeper()
+    try:
+        stand_in_line(Turn(root / "runs" / "other", "cpu"), before.pid)
+        (run / "stop").touch()
+        assert work(run, "train") == 0
+    finally:
+        before.kill()
+        before.wait()
+    events = [Progress.from_line(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert kinds(events) == [Kind.STARTED, Kind.STOPPED]
+    assert events[-1].message == "It was taken out of the queue before its turn had come."
+    (run / "stop").unlink()
+    assert work(run, "train", resume=True) == 0
+
+
+@pytest.mark.parametrize(("wanted", "device"), [("cpu", "cpu"), ("cuda:1", "cuda:1")])
+def test_each_device_has_its_own_queue(root: Path, wanted: str, device: str) -> None:
+    run = write_run(root, "run", make_spec(root, device=wanted))
+    assert device_of(run) == device
+    homes = {Turn(run, name).home for name in ("cpu", "cuda:0", "cuda:1")}
+    assert len(homes) == 3
+    assert Turn(root / "elsewhere" / "runs" / "run", "cuda:0").home in homes
