@@ -52,9 +52,26 @@ def test_live_events_are_drawn_soon(curves, qtbot):
 
 
 def test_a_resumed_run_does_not_draw_steps_twice(curves):
-    events = [step(10, supervised=1.0), step(20, supervised=0.8), Progress(Kind.STARTED, 10, 100)]
-    curves.set_history([*events, step(20, supervised=0.7)])
+    events = [step(10, supervised=1.0), validation(10, 0.4, 0.3), step(20, supervised=0.8), validation(20, 0.5, 0.3)]
+    curves.set_history([*events, Progress(Kind.STARTED), step(11, supervised=0.7), validation(20, 0.6, 0.3)])
     assert shown(curves, "losses") == {"supervised": [1.0, 0.7]}
+    assert shown(curves, "dice")["with unlabelled cases"] == [0.4, 0.6]
+
+
+def test_a_line_shows_where_a_case_has_joined(curves, qtbot):
+    joined = [Progress(Kind.POOL, 20, 100, case=name, message=f"{name} was accepted.") for name in ("p4", "p5")]
+    curves.set_history([step(10, supervised=1.0), validation(20, 0.4, 0.3), joined[0], joined[1]])
+    lines = {key: line for (key, at), line in curves.joined._lines.items() if at == 20}
+    assert set(lines) == {"losses", "dice", "speed"}
+    assert {line.value() for line in lines.values()} == {20}
+    assert lines["dice"].label.format == "p4 +1"
+    assert lines["dice"].toolTip() == "p4 was accepted.\np5 was accepted."
+    curves.add(Progress(Kind.POOL, 40, 100, case="p6", message="p6 was taken back."))
+    qtbot.waitUntil(lambda: ("dice", 40) in curves.joined._lines)
+    curves.set_history([step(10, supervised=1.0)])
+    assert not curves.joined._lines
+    names = [type(item).__name__ for item in curves._plots["dice"].getPlotItem().items]
+    assert "InfiniteLine" not in names
 
 
 def test_not_a_number_is_left_out(curves):

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 from napari_penumbra.domain.labels import PALETTE
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.widgets.colors import contrast, mix, mute
+from napari_penumbra.widgets.join_lines import JoinLines
 
 # Colour is never alone: each line also has its own dash.
 _DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
@@ -33,7 +34,8 @@ class Curves(QWidget):
         self.losses: Series = {}
         self.dice: Series = {}
         self.speed: Series = {}
-        self._steps = 0
+        self.joined = JoinLines(self)
+        self._steps = self._done = 0
         self.empty = QLabel("The curves appear here once a training has started.", wordWrap=True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         mute(self.empty)
@@ -53,7 +55,8 @@ class Curves(QWidget):
     def set_history(self, events: Sequence[Progress]) -> None:
         """Draw a run from its beginning."""
         self.losses, self.dice, self.speed = {}, {}, {}
-        self._steps = 0
+        self.joined.clear()
+        self._steps = self._done = 0
         for event in events:
             self._take(event)
         self.draw()
@@ -66,9 +69,13 @@ class Curves(QWidget):
 
     def _take(self, event: Progress) -> None:
         self._steps = max(self._steps, event.step)
-        if event.kind is Kind.STARTED and event.step:
-            for series in (self.losses, self.dice, self.speed):
-                _cut(series, event.step)  # resumed from a checkpoint: what came after it is done again
+        if event.kind is Kind.STEP:
+            if event.step <= self._done:
+                for series in (self.losses, self.dice, self.speed):
+                    _cut(series, event.step - 1)  # resumed from a checkpoint: what came after it is done again
+            self._done = event.step
+        if event.kind is Kind.POOL:
+            self.joined.add(event)
         for name, value in event.losses.items():
             _append(self.losses, name, event.step, value)
         for name in _LINES:
@@ -89,6 +96,7 @@ class Curves(QWidget):
                 if key == "losses":
                     self.legend.setVisible(bool(series))
                 self._draw_series(key, series)
+        self.joined.draw(self._plots, self._theme()[1])
 
     def _make_plots(self) -> None:
         import pyqtgraph as pg
@@ -173,6 +181,7 @@ class Curves(QWidget):
                 item.legend.setLabelTextColor(text)
             for n, curve in enumerate(item.listDataItems()):
                 curve.setPen(self._pen(n))
+        self.joined.recolor(text)
 
     def _theme(self) -> tuple[QColor, QColor]:
         palette = self.palette()

@@ -76,7 +76,8 @@ class PreflightBox(QWidget):
         if self._wish is None or self.session.study is None:
             return
         method, preset, config, steps = self._wish
-        task = Task(lambda: self.session.preflight(method, preset, config, steps), "looking ahead")
+        queue = self.session.queueable
+        task = Task(lambda: self.session.preflight(method, preset, config, steps, queue=queue), "looking ahead")
         task.done.connect(self._on_looked)
         task.failed.connect(self._on_failed)
         self._task = task.start()

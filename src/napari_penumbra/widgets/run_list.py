@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_penumbra.domain.progress import RunState
 from napari_penumbra.session import RunInfo
@@ -13,6 +22,9 @@ from napari_penumbra.session.words import share
 from napari_penumbra.widgets.buttons import ActionButton
 
 _RUN = int(Qt.ItemDataRole.UserRole)
+_NEWEST_WARNINGS = 3
+_PAUSE_TIP = "Saves, frees the graphics card or the processor for you, and waits until Resume."
+_CANCEL_TIP = "Takes it out of the queue; Resume puts it back."
 
 
 class RunList(QWidget):
@@ -20,13 +32,15 @@ class RunList(QWidget):
 
     Signals
     -------
-    selected, resumed, crowned : (str)
-        Run ids: show its curves, go on with it, let it predict from now on.
+    selected, resumed, crowned, paused, cancelled : (str)
+        Run ids: show its curves, go on with it, let it predict from now on, let it wait, take it out of the queue.
     """
 
     selected = Signal(str)
     resumed = Signal(str)
     crowned = Signal(str)
+    paused = Signal(str)
+    cancelled = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,21 +49,30 @@ class RunList(QWidget):
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setMaximumHeight(8 * self.fontMetrics().lineSpacing())
+        self.says = QLabel(wordWrap=True, objectName="run_says")
+        self.says.setTextFormat(Qt.TextFormat.PlainText)
+        self.says.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        # Its longest word (a run's or a case's name) must not widen the page.
+        self.says.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.resume = ActionButton("Resume", "Goes on from the run's last checkpoint.", name="resume")
+        self.aside = ActionButton("Pause", _PAUSE_TIP, name="pause")
         self.crown = ActionButton(
             "Use this model ★", "Lets this run's model predict from now on; the one before stays.", name="crown"
         )
         row = QHBoxLayout()
         row.addWidget(self.resume)
+        row.addWidget(self.aside)
         row.addWidget(self.crown)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.list)
+        layout.addWidget(self.says)
         layout.addLayout(row)
         self._infos: dict[str, RunInfo] = {}
         self._why_not = ""
         self.list.currentItemChanged.connect(self._on_current)
         self.resume.clicked.connect(lambda: self.resumed.emit(self.current() or ""))
+        self.aside.clicked.connect(self._on_aside)
         self.crown.clicked.connect(lambda: self.crowned.emit(self.current() or ""))
 
     def set_runs(self, infos: Sequence[RunInfo], why_not: str = "") -> None:
@@ -68,7 +91,7 @@ class RunList(QWidget):
         for n, info in enumerate(infos):
             item = self.list.item(n)
             item.setText(run_words(info, len(infos) - n))
-            item.setToolTip(f"{info.message}\n{info.id}")
+            item.setToolTip("\n".join([info.message, *(f"⚠ {text}" for text in info.warnings), info.id]))
         self.select(current if current in self._infos else infos[0].id if infos else None)
         self._allow()
 
@@ -89,12 +112,37 @@ class RunList(QWidget):
         if run is not None:
             self.selected.emit(run)
 
+    def _on_aside(self) -> None:
+        info = self._infos.get(self.current() or "")
+        if info is not None:
+            (self.cancelled if info.state is RunState.QUEUED else self.paused).emit(info.id)
+
+    def _say(self, info: RunInfo | None) -> None:
+        """Say of the selected run how it stands and what it warns of."""
+        lines = []
+        if info is not None:
+            lines = [info.message, *(f"⚠ {text}" for text in info.warnings[-_NEWEST_WARNINGS:])]
+            if len(info.warnings) > _NEWEST_WARNINGS:
+                lines.append(f"… and {len(info.warnings) - _NEWEST_WARNINGS} earlier; a tip over the run has all.")
+        self.says.setText("\n".join(lines))
+        self.says.setVisible(bool(lines))
+
     def _allow(self) -> None:
         info = self._infos.get(self.current() or "")
+        self._say(info)
+        queued = info is not None and info.state is RunState.QUEUED
+        self.aside.setText("Cancel" if queued else "Pause")
+        self.aside.explain(_CANCEL_TIP if queued else _PAUSE_TIP)
+        why_aside = "Only a training that runs can be paused."
+        if info is not None and (queued or (info.kind == "train" and info.state is RunState.RUNNING)):
+            why_aside = ""
+        self.aside.allow(why_aside)
         why_resume = self._why_not
         why_crown = ""
         if info is None:
             why_resume = why_crown = "Select a run first."
+        elif info.state is RunState.PAUSED:
+            why_resume, why_crown = "", "The run is still going on."
         elif not info.state.over:
             why_resume = why_crown = "The run is still going on."
         else:
@@ -111,10 +159,12 @@ class RunList(QWidget):
 def run_words(info: RunInfo, number: int) -> str:
     """Say a run in one line: ``★ 3 · mean-teacher · finished · 3,000/3,000 · Dice .71 · 21 Nov 05:12``."""
     parts = [f"{'★ ' if info.champion else ''}{number}", info.method if info.kind == "train" else "prediction"]
-    parts.append(info.state.value)
+    parts.append(f"queued, place {info.place}" if info.place else info.state.value)
     if info.steps:
         parts.append(f"{info.step:,}/{info.steps:,}")
     if info.dice is not None:
         parts.append(f"Dice {share(info.dice)}")
+    if info.warnings:
+        parts.append(f"⚠ {len(info.warnings)}")
     parts.append(f"{info.created.astimezone():%d %b %H:%M}")
     return " · ".join(parts)
