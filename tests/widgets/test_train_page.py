@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from napari_penumbra.domain.errors import JobError, UsageError
+from napari_penumbra.domain.launch import Launch
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.jobs.launch import Measured
 from napari_penumbra.jobs.methods_info import MethodInfo
@@ -233,6 +234,20 @@ def test_start_passes_only_what_was_changed(page, worker, canvas, dock, study):
     assert not canvas.dirty(), "what is on screen is saved before it is learnt from"
 
 
+def test_where_it_runs_goes_along(page, worker, monkeypatch):
+    monkeypatch.setattr("napari_penumbra.widgets.where_form.why_not", lambda how: "")
+    page.where.look()
+    page.where.how.setCurrentIndex(page.where.how.findData("slurm"))
+    page.where.processes.setValue(8)
+    page.where.cluster.setText("nonsense")
+    assert not page.start.isEnabled()
+    assert "nonsense" in page.start.toolTip()
+    page.where.cluster.setText("slurm_partition=gpu")
+    assert page.start.isEnabled()
+    page.start.click()
+    assert worker.trained[0][2]["way"] == Launch("slurm", 8, {"slurm_partition": "gpu"})
+
+
 def test_the_presets_own_steps_are_not_passed(page, worker):
     page.form.reference.setChecked(False)
     page.start.click()
@@ -329,6 +344,50 @@ def test_run_list_says_how_each_stands_and_what_can_be_done(qtbot):
     assert "predicts already" in runs.crown.toolTip()
     runs.set_runs([info("r2", state=RunState.RUNNING), info("r1", champion=True)])
     assert runs.current() == "r1", "the selection stays"
+
+
+def test_a_run_that_waits_can_be_cancelled_one_that_runs_paused(qtbot):
+    runs = RunList()
+    qtbot.addWidget(runs)
+    waiting = info("r3", state=RunState.QUEUED, place=2, message="Waiting for its turn, place 2: r1 is being trained.")
+    runs.set_runs([waiting, info("r2", state=RunState.PAUSED, message="Paused after step 7."), info("r1")])
+    assert runs.list.item(0).text().startswith("3 · mean-teacher · queued, place 2")
+    assert runs.says.text() == waiting.message
+    assert runs.aside.text() == "Cancel"
+    with qtbot.waitSignal(runs.cancelled, check_params_cb=lambda run: run == "r3"):
+        runs.aside.click()
+    runs.select("r2")
+    assert not runs.aside.isEnabled()
+    with qtbot.waitSignal(runs.resumed, check_params_cb=lambda run: run == "r2"):
+        runs.resume.click()
+    runs.set_runs([info("r2", state=RunState.RUNNING)])
+    assert runs.aside.text() == "Pause"
+    with qtbot.waitSignal(runs.paused, check_params_cb=lambda run: run == "r2"):
+        runs.aside.click()
+
+
+def test_warnings_are_counted_in_the_list_and_said_below_it(qtbot):
+    runs = RunList()
+    qtbot.addWidget(runs)
+    found = tuple(f"Something is odd ({n}). Look at it." for n in range(5))
+    runs.set_runs([info("r1", warnings=found)])
+    assert "⚠ 5" in runs.list.item(0).text()
+    assert runs.says.text().splitlines() == [
+        "Mean teacher finished.",
+        *(f"⚠ {text}" for text in found[-3:]),
+        "… and 2 earlier; a tip over the run has all.",
+    ]
+    assert all(text in runs.list.item(0).toolTip() for text in found)
+
+
+def test_while_a_training_runs_the_next_one_is_queued(page, session, worker, monkeypatch):
+    monkeypatch.setattr(type(session), "active", "r1")
+    monkeypatch.setattr(type(session), "queueable", True)
+    page.refresh()
+    assert page.start.text() == "Queue training"
+    assert page.start.isEnabled()
+    page.start.click()
+    assert worker.trained[-1][2]["queue"] is True
 
 
 def test_run_words_of_a_prediction():

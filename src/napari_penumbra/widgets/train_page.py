@@ -21,7 +21,11 @@ from napari_penumbra.widgets.empty_state import EmptyState
 from napari_penumbra.widgets.method_form import MethodForm, fold
 from napari_penumbra.widgets.preflight_box import PreflightBox
 from napari_penumbra.widgets.run_list import RunList
+from napari_penumbra.widgets.where_form import WhereForm
 from napari_penumbra.widgets.worker_thread import Task
+
+_START_TIP = "Learns in the background; you can go on painting."
+_QUEUE_TIP = "Waits until the training that runs now has ended, then learns in the background."
 
 
 class TrainPage(QWidget):
@@ -69,8 +73,9 @@ class TrainPage(QWidget):
 
     def _build(self) -> None:
         self.form = MethodForm()
+        self.where = WhereForm()
         self.preflight = PreflightBox(self.session)
-        self.start = ActionButton("Start training", "Learns in the background; you can go on painting.", name="start")
+        self.start = ActionButton("Start training", _START_TIP, name="start")
         self.stop = ActionButton("Stop", "Ends at the next step and keeps what was learnt.", name="stop")
         self.curves = Curves()
         self.runs = RunList()
@@ -80,12 +85,15 @@ class TrainPage(QWidget):
         self.empty = EmptyState("train_empty")
         self._lay_out()
         self.form.changed.connect(self._on_settings)
+        self.where.changed.connect(self._allow)
         self.preflight.looked.connect(self._on_looked)
         self.start.clicked.connect(self.start_training)
         self.stop.clicked.connect(self.stop_run)
         self.runs.selected.connect(self.show_run)
         self.runs.resumed.connect(self._resume)
         self.runs.crowned.connect(self._crown)
+        self.runs.paused.connect(self._pause)
+        self.runs.cancelled.connect(self._cancel)
         self.logs.toggled.connect(self._show_log)
         self.empty.pressed.connect(self._on_wish)
 
@@ -94,6 +102,7 @@ class TrainPage(QWidget):
         body = QVBoxLayout(inner)
         body.setContentsMargins(6, 6, 6, 6)
         body.addWidget(self.form)
+        body.addWidget(fold("Where it runs", self.where, "where"))
         body.addWidget(self.preflight)
         row = QHBoxLayout()
         row.addWidget(self.start, 2)
@@ -223,7 +232,7 @@ class TrainPage(QWidget):
             return
         with self.messages.guard("reading the runs"):
             self._say_empty()
-            busy = self.session.active is not None
+            busy = self.session.blocking is not None and not self.session.queueable
             why = "Another run is going on: wait for it or stop it." if busy else self._why_readonly()
             self.runs.set_runs(self.session.runs(), why)
             self._allow()
@@ -256,7 +265,10 @@ class TrainPage(QWidget):
         active = self.session.active
         ahead = self.preflight.preflight
         why = self._why_readonly()
-        if not why and active is not None:
+        queue = self.session.queueable
+        self.start.setText("Queue training" if queue else "Start training")
+        self.start.explain(_QUEUE_TIP if queue else _START_TIP)
+        if not why and self.session.blocking is not None and not queue:
             why = "Another run is going on: wait for it or stop it."
         if not why and not self.form.infos:
             why = "Still asking which methods are installed."
@@ -265,6 +277,7 @@ class TrainPage(QWidget):
         if not why:
             try:
                 self.form.choice()
+                self.where.choice()
             except UsageError as error:
                 why = str(error)
         self.start.allow(why)
@@ -315,12 +328,17 @@ class TrainPage(QWidget):
             if choice is None:
                 return
             self.cases.save_now()
+            more: dict[str, Any] = {"queue": True} if self.session.queueable else {}
+            way = self.where.choice()
+            if not way.plain:
+                more["way"] = way
             run = self.session.train(
                 choice.method,
                 choice.preset,
                 steps=choice.steps,
                 config=choice.config,
                 reference=choice.reference,
+                **more,
             )
             self.refresh()
             self.runs.select(run)
@@ -335,9 +353,19 @@ class TrainPage(QWidget):
 
     def _resume(self, run: str) -> None:
         with self.messages.guard("resuming"):
-            self.session.resume(run)
+            self.session.resume(run, queue=self.session.queueable)
             self.refresh()
             self.runs.select(run)
+
+    def _pause(self, run: str) -> None:
+        with self.messages.guard("pausing"):
+            self.session.pause(run)
+            self.refresh()
+
+    def _cancel(self, run: str) -> None:
+        with self.messages.guard("taking it out of the queue"):
+            self.session.stop(run)
+            self.refresh()
 
     def _crown(self, run: str) -> None:
         with self.messages.guard("changing the model that predicts"):
