@@ -95,6 +95,23 @@ def test_partial_leaves_untouched_slices_unknown(first: Study) -> None:
     np.testing.assert_array_equal(first.open_reading("p0", "reader 2").labels, ball(1))
 
 
+def test_a_file_that_a_crash_left_without_its_row_is_kept(first: Study) -> None:
+    saved = first.save_reading("p0", "reader 2", ball(1), Closing.COMPLETE, 30.0)
+    assert saved is not None
+    file = first.layout.absolute(saved.path)
+    orphan = file.with_name("r0002.nii.gz")
+    orphan.write_bytes(file.read_bytes())
+    first._core.unclean = True
+    first.close()
+    with Study.open(first.root) as again:
+        (notice,) = again.notices
+        assert "r0002.nii.gz was written but not entered" in notice
+        assert file.exists()
+        assert not orphan.exists()
+        assert (again.layout.case_orphans("p0") / "r0002.nii.gz").exists()
+        assert [r.key for r in again.readings("p0")] == [saved.key]
+
+
 @pytest.mark.parametrize(("labels", "error"), [(ball(7), LabelError), (np.zeros((2, 2, 2), np.uint8), UsageError)])
 def test_labels_that_cannot_be(first: Study, labels: np.ndarray, error: type[Exception]) -> None:
     with pytest.raises(error):

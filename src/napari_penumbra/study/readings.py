@@ -24,6 +24,7 @@ from napari_penumbra.domain.case import CaseState, Closing, OpenCase
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import UNKNOWN, LabelArray
+from napari_penumbra.imaging.atomic import disk_error
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.study import reading
 from napari_penumbra.study.core import Core, case_of
@@ -156,9 +157,11 @@ def save_reading(
         touched=slices,
     )
     stands = fill_unknown(drawn, slices) if closing is Closing.PARTIAL else drawn
+    core.unclean = True  # until its row is there
     _write_files(core, case, row, 0 if last is None else last.revision, stands, drawn, grid)
     with core.db.write() as session:
         session.add(row)
+    core.unclean = False
     saved = _to_reading(row, name)
     strokes.clear(mark, base=saved.key)
     return saved
@@ -199,7 +202,10 @@ def _write_files(
     core: Core, case: CaseTable, row: ReadingTable, last: int, stands: LabelArray, drawn: LabelArray, grid: Grid
 ) -> None:
     folder = _folder(core, case, row.reader)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(folder, error) from error
     row.revision = last + 1
     # A file without a row is never written over: it may be all that is left of somebody's work.
     while (folder / revision_name(row.revision)).exists() or (

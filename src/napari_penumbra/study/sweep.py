@@ -12,7 +12,7 @@ from sqlalchemy import select
 from napari_penumbra.domain.errors import DiskError
 from napari_penumbra.imaging.atomic import is_temporary
 from napari_penumbra.study.core import Core
-from napari_penumbra.study.schema import AnnotationTable, CaseTable
+from napari_penumbra.study.schema import AnnotationTable, CaseTable, ReadingTable
 
 
 def sweep(core: Core, *, thorough: bool) -> list[str]:
@@ -37,6 +37,7 @@ def sweep(core: Core, *, thorough: bool) -> list[str]:
     with core.db.read() as session:
         cases = {case.slug: case for case in session.scalars(select(CaseTable))}
         rows = list(session.scalars(select(AnnotationTable))) if thorough else []
+        rows += list(session.scalars(select(ReadingTable))) if thorough else []
     try:
         notices = list(_folders(core, set(cases)))
         if thorough:
@@ -45,6 +46,7 @@ def sweep(core: Core, *, thorough: bool) -> list[str]:
                 files.setdefault(row.case_id, set()).update({row.path, row.drawn or row.path})
             for slug, case in cases.items():
                 notices += _annotations(core, slug, case.name, files.get(case.id, set()))
+                notices += _readings(core, slug, case.name, files.get(case.id, set()))
         for folder in (core.layout.root, core.layout.backups):
             _remove_temporary(folder)
     except OSError as error:
@@ -75,7 +77,23 @@ def _folders(core: Core, known: set[str]) -> Iterator[str]:
 
 
 def _annotations(core: Core, slug: str, name: str, known: set[str]) -> Iterator[str]:
-    folder = core.layout.annotations(slug)
+    yield from _unknown(core, slug, name, core.layout.annotations(slug), known)
+    for relative in sorted(known):
+        if not core.layout.absolute(relative).is_file():
+            yield (
+                f"{name}: the annotation {Path(relative).name} is entered but its file is gone; "
+                "restore it from a backup."
+            )
+
+
+def _readings(core: Core, slug: str, name: str, known: set[str]) -> Iterator[str]:
+    folder = core.layout.readings(slug)
+    for reader in sorted(folder.iterdir()) if folder.is_dir() else ():
+        yield from _unknown(core, slug, name, reader, known)
+
+
+def _unknown(core: Core, slug: str, name: str, folder: Path, known: set[str]) -> Iterator[str]:
+    """Label files in a folder that no row names."""
     _remove_temporary(folder)
     present = {core.layout.relative(p): p for p in folder.iterdir() if p.is_file()} if folder.is_dir() else {}
     for relative, path in sorted(present.items()):
@@ -88,8 +106,6 @@ def _annotations(core: Core, slug: str, name: str, known: set[str]) -> Iterator[
             f"{name}: {path.name} was written but not entered before the program ended; "
             f"it was kept in {core.layout.relative(target)}."
         )
-    for relative in sorted(known - present.keys()):
-        yield f"{name}: the annotation {Path(relative).name} is entered but its file is gone; restore it from a backup."
 
 
 def _remove_temporary(folder: Path) -> None:
