@@ -115,7 +115,7 @@ def test_a_dead_process_ends_all_in_a_sentence_and_another_number_of_them_goes_o
     assert code != 0
     last = events_of(run)[-1]
     assert last.kind is Kind.FAILED, output
-    assert "process 2 of 2 is gone" in last.message.lower() or "one of the processes" in last.message.lower()
+    assert last.message.startswith(("Process 2 of 2 is gone", "One of the 2 processes is gone"))
     assert "Resume" in last.remedy
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(run) in " ".join(p.info["cmdline"] or [])]
 

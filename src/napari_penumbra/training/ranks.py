@@ -220,10 +220,11 @@ def lost_contact(error: PenumbraError) -> bool:
 
 def gone(place: Place, ranks: list[int], details: str = "") -> JobError:
     """Say that processes are gone."""
-    who = " and ".join(f"process {rank + 1}" for rank in ranks) or "one of the processes"
+    who = " and ".join(f"process {rank + 1}" for rank in ranks)
+    subject = f"{who[:1].upper()}{who[1:]} of {place.size}" if who else f"One of the {place.size} processes"
     verb = "are" if len(ranks) > 1 else "is"
     return JobError(
-        f"{who[:1].upper()}{who[1:]} of {place.size} {verb} gone: ended from outside, or out of reach.",
+        f"{subject} {verb} gone: ended from outside, or out of reach.",
         "Resume the run: it goes on from its last checkpoint, with as many processes as there are then.",
         details=details,
     )
