@@ -112,13 +112,17 @@ def agreement(first: LabelArray, second: LabelArray, grid: Grid, values: tuple[i
 
 def foreground_box(*arrays: LabelArray) -> Slices:
     """Smallest box that holds every labelled voxel of any of the arrays; one voxel when there is none."""
-    low, high = [], []
+    masks = [_labelled(array) for array in arrays]
+    box = [slice(0, 1)] * 3
     for axis in range(3):
         others = tuple(n for n in range(3) if n != axis)
-        used = np.flatnonzero(sum(_labelled(array).any(axis=others) for array in arrays))
-        low.append(int(used[0]) if used.size else 0)
-        high.append(int(used[-1]) + 1 if used.size else 1)
-    z, y, x = (slice(a, b) for a, b in zip(low, high, strict=True))
+        used = np.flatnonzero(np.any([mask.any(axis=others) for mask in masks], axis=0))
+        if not used.size:
+            return slice(0, 1), slice(0, 1), slice(0, 1)
+        box[axis] = slice(int(used[0]), int(used[-1]) + 1)
+        # What lies outside need not be looked at again for the next axis.
+        masks = [mask[(slice(None),) * axis + (box[axis],)] for mask in masks]
+    z, y, x = box
     return z, y, x
 
 
