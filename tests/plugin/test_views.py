@@ -113,6 +113,15 @@ def test_the_planes_panel(shown_viewer: Any, session: Any, qtbot: Any) -> None:
     qtbot.mouseClick(coronal, Qt.MouseButton.LeftButton, pos=QPoint(round(place.x()), round(place.y())))
     assert at(viewer)[0] == 9
     assert bridge.views.planes.place[2] == pytest.approx(40, abs=0.6)
+    # On the large picture two lines go through the same place.
+    crosshair = bridge.views.planes.crosshair
+    assert crosshair is not None
+    assert crosshair.isVisible()
+    place = crosshair.point()
+    scene = viewer.window._qt_viewer.canvas
+    world = scene._map_canvas2world((place.x(), place.y()), scene.view)
+    wanted = bridge.layers.labels.data_to_world(bridge.views.planes.place)  # type: ignore[union-attr]
+    np.testing.assert_allclose(world[-2:], wanted[-2:], atol=0.6)
     # The picture is what the arrays say, at that place.
     bridge.views.planes.draw()
     x = round(bridge.views.planes.place[2])
@@ -141,6 +150,7 @@ def test_the_planes_panel(shown_viewer: Any, session: Any, qtbot: Any) -> None:
     bridge.show(open_case("p008"))
     bridge.clear()
     assert coronal.slice is None
+    assert not crosshair.isVisible()
     bridge.views.show_planes(False)
     assert told[-1] is False
     # Its own x takes the dock apart; the key brings it back.

@@ -8,6 +8,7 @@ large picture is drawn, and costs nothing while the panel is away.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from qtpy.QtCore import Qt, QTimer
 
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, UNKNOWN_COLOR, LabelScheme
+from napari_penumbra.plugin.crosshair import Crosshair
 from napari_penumbra.plugin.geometry import OPPOSITE
 from napari_penumbra.plugin.layers import LABELS_OPACITY
 from napari_penumbra.plugin.slices import ORDERS, plane
@@ -41,6 +43,7 @@ class Planes:
         self._viewer = viewer
         self._on_shown = on_shown
         self.panel: PlanesPanel | None = None
+        self.crosshair: Crosshair | None = None
         self._dock: Any = None
         self.labels: Any = None
         self._image: Any = None
@@ -63,10 +66,15 @@ class Planes:
         self._letters = (letters[0], letters[1], letters[2]) if letters else None
         self._colors = _colors(scheme)
         self._spots = _interesting(labels.data)
+        if self.crosshair is not None:
+            self.crosshair.follow(self.visible)
         self.draw_soon()
 
     def detach(self) -> None:
         """Let the case go."""
+        if self.crosshair is not None:
+            with suppress(RuntimeError):  # napari may have deleted its canvas already
+                self.crosshair.follow(False)
         self.labels = self._image = None
         if self.panel is not None:
             self.panel.show_slices((None, None))
@@ -99,8 +107,22 @@ class Planes:
         for n, view in enumerate(panel.views):
             view.moved.connect(lambda row, column, n=n: self._on_moved(n, row, column))
             view.stepped.connect(lambda steps, n=n: self._on_stepped(n, steps))
-        panel.shown.connect(self._on_shown)
+        panel.shown.connect(self._on_panel)
         return panel
+
+    def _on_panel(self, on: bool) -> None:
+        """The panel shows or not: so does the crosshair on the large picture."""
+        if on and self.crosshair is None:
+            self.crosshair = Crosshair(self._viewer, self._world)
+        if self.crosshair is not None:
+            with suppress(RuntimeError):  # napari may have deleted its canvas already
+                self.crosshair.follow(on and self.labels is not None)
+        self._on_shown(on)
+
+    def _world(self) -> tuple[float, float, float]:
+        """Crosshair in mm."""
+        z, y, x = (float(v) for v in self.labels.data_to_world(self.place)[-3:])
+        return z, y, x
 
     def close(self) -> None:
         """Stop drawing."""
@@ -111,7 +133,11 @@ class Planes:
         self.labels = self._image = None
         if self.panel is not None and self.panel.parentWidget() is None:
             self.panel.deleteLater()  # nobody else will
-        self.panel = None
+        if self.crosshair is not None:
+            with suppress(RuntimeError):
+                self.crosshair.follow(False)
+                self.crosshair.deleteLater()
+        self.panel = self.crosshair = None
 
     # ---------------------------------------------------------------- place
 
@@ -179,6 +205,8 @@ class Planes:
         """Draw both planes now."""
         if self.panel is not None and self.labels is not None:
             self.panel.show_slices([self._slice(name) for name in self._others()])
+            if self.crosshair is not None:
+                self.crosshair.look()
 
     def _slice(self, name: Plane) -> Slice:
         through, down, across = ORDERS[name]

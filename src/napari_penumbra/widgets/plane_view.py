@@ -141,18 +141,19 @@ class PlaneView(QWidget):
         font = QFont(self.font())
         font.setBold(True)
         painter.setFont(font)
-        painter.setPen(QColor("white"))
         inside = self.rect().adjusted(4, 2, -4, -2)
-        center, flag = Qt.AlignmentFlag, Qt.AlignmentFlag
+        flag = Qt.AlignmentFlag
         places = (
-            flag.AlignLeft | center.AlignVCenter,
-            flag.AlignRight | center.AlignVCenter,
-            flag.AlignTop | center.AlignHCenter,
-            flag.AlignBottom | center.AlignHCenter,
+            flag.AlignLeft | flag.AlignVCenter,
+            flag.AlignRight | flag.AlignVCenter,
+            flag.AlignTop | flag.AlignHCenter,
+            flag.AlignBottom | flag.AlignHCenter,
         )
-        for letter, place in zip(shown.letters, places, strict=False):
-            painter.drawText(inside, int(place), letter)
-        painter.drawText(inside, int(flag.AlignTop | flag.AlignLeft), shown.title)
+        words = [*zip(shown.letters, places, strict=False), (shown.title, flag.AlignTop | flag.AlignLeft)]
+        for color, shift in (("black", 1), ("white", 0)):  # read on bright and on dark
+            painter.setPen(QColor(color))
+            for text, place in words:
+                painter.drawText(inside.translated(shift, shift), int(place), text)
 
     def mousePressEvent(self, event: Any) -> None:
         """Move the crosshair there."""
