@@ -94,6 +94,12 @@ def test_the_rule_looks_at_corrected_cases_only_and_at_the_last_ones() -> None:
     assert stop_rule(done).stop is True
 
 
+def test_accepting_unseen_is_no_reason_to_stop() -> None:
+    unseen = many([0.0] * 9, [0.0] * 9)
+    assert stop_rule(unseen).words == "Not yet known whether to stop: 0 of 5 corrected cases."
+    assert stop_rule([*many([90] * 5, [0.3] * 5), *unseen]).stop is False
+
+
 @pytest.mark.parametrize("window", [1, 2, 5])
 def test_moving_median_is_that_of_a_plain_loop(window: int) -> None:
     values = [5.0, 1.0, 4.0, 9.0, 2.0, 2.0, 7.0]

@@ -121,10 +121,11 @@ class Advice:
 def stop_rule(done: Sequence[Finished]) -> Advice:
     """Say whether labelling more cases is worth the reader's time.
 
+    Only cases that a reader has looked at count: accepting predictions unseen, which takes no time, proves nothing.
     Stop when, over the last `LAST` corrected cases, the mean share of changed voxels is at most `SMALL_SHARE` and the
     mean time at most `QUICK_SECONDS`, or a third of the time by hand where that is known and longer.
     """
-    reviewed = [f for f in done if f.reviewed and f.share is not None]
+    reviewed = [f for f in done if f.reviewed and f.share is not None and f.seconds > 0]
     if len(reviewed) < LAST:
         return Advice(None, f"Not yet known whether to stop: {len(reviewed)} of {LAST} corrected cases.")
     last, before = reviewed[-LAST:], reviewed[-2 * LAST : -LAST]

@@ -25,7 +25,7 @@ from napari_penumbra.domain.case import (
 from napari_penumbra.domain.colour import expand
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.domain.grid import Grid
-from napari_penumbra.domain.labels import LabelArray, LabelScheme
+from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.regions import Box
 from napari_penumbra.domain.spec import SpecCase
 from napari_penumbra.study import adding, opening, pool, predictions, queries, reading, revisions
@@ -34,6 +34,7 @@ from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.effort import Minutes
 from napari_penumbra.study.importers.folder import FolderPlan, plan_folder
 from napari_penumbra.study.journal import Journal
+from napari_penumbra.study.journals import Journals
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.lock import WriterLock, read_owner
 from napari_penumbra.study.queue import Queue
@@ -42,7 +43,7 @@ from napari_penumbra.study.stroke_count import StrokeCount
 from napari_penumbra.study.versions import Versions
 
 
-class Study(Queue, Minutes, Runs, Versions, Calibrations):
+class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
     """An open study. Make one with `create` or `open`; close it, or use it in a ``with`` block.
 
     All methods raise `StudyError` when the database is damaged or in use, `DiskError` when a file cannot be written,
@@ -243,22 +244,6 @@ class Study(Queue, Minutes, Runs, Versions, Calibrations):
             self._journal(name, base)
         return opened
 
-    def stroke(self, name: str, box: Box, after: LabelArray) -> None:
-        """Journal a change and count it; see `journal.Journal.append`."""
-        self.journal(name).append(box, after)
-        self._strokes.setdefault(name, StrokeCount()).add(box)
-
-    def journal(self, name: str) -> Journal:
-        """Where the strokes on a case go until they are saved."""
-        found = self._journals.get(name)
-        return found if found is not None else self._journal(name, reading.base_of(self._core, name))
-
-    def _journal(self, name: str, base: str) -> Journal:
-        with self._core.db.read() as session:
-            folder = self.layout.journal(case_of(session, name).slug)
-        journal = self._journals[name] = Journal(folder, base)
-        return journal
-
     # ------------------------------------------------------------------ annotations
 
     def save(
@@ -308,11 +293,9 @@ class Study(Queue, Minutes, Runs, Versions, Calibrations):
         """
         journal = self.journal(name)
         mark = journal.mark()
-        counted = self._strokes.get(name)
-        if strokes is None:
-            strokes = counted.count if counted is not None else 0
+        made = self.strokes_made(name) if strokes is None else strokes
         new = revisions.NewRevision(
-            labels, closing, origin, author, seconds, prediction_id, touched_slices, strokes=strokes
+            labels, closing, origin, author, seconds, prediction_id, touched_slices, strokes=made
         )
         saved = revisions.save(self._core, name, new)
         if saved is not None:
