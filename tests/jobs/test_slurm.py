@@ -56,7 +56,14 @@ def test_two_processes_are_handed_in_and_followed_by_their_folder(root: Path) ->
     assert any("2 processes train together" in e.message for e in told)
     assert told[-1].step == 8
     assert job.checkpoint() is not None
-    # The same folder goes on here, with one process: nothing of the cluster is left in the way.
+
+
+@pytest.mark.slow
+def test_what_a_cluster_began_goes_on_here(root: Path) -> None:
+    run = order(root, processes=1)
+    launch(run, threads=1)
+    job = Job(run)
+    assert wait_until_over(job)[-1] is RunState.FINISHED, job.log_tail()
     job.note(Progress(Kind.STOPPED, 8, 8))
     change_launch(run, Launch())
     launch(run, threads=1, resume=True)

@@ -103,7 +103,7 @@ def test_two_processes_train_as_one_with_twice_the_batch(root: Path) -> None:
     assert json.loads((together / "worker.json").read_text())["pid"] == started.pid
 
 
-def test_a_dead_process_ends_all_in_a_sentence_and_another_number_of_them_goes_on(root: Path) -> None:
+def test_a_dead_process_ends_all_in_a_sentence(root: Path) -> None:
     run = write_run(root, "run", order(root, 400, batch=1))
     process = torchrun(run)
     wait_for(run, process, lambda told: any(e.kind is Kind.CHECKPOINT for e in told))
@@ -119,8 +119,15 @@ def test_a_dead_process_ends_all_in_a_sentence_and_another_number_of_them_goes_o
     assert "Resume" in last.remedy
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(run) in " ".join(p.info["cmdline"] or [])]
 
-    reached = int(ended(run).state["step"])
+
+@pytest.mark.slow
+def test_another_number_of_processes_goes_on(root: Path) -> None:
+    run = write_run(root, "run", order(root, 400, batch=1))
+    process = torchrun(run)
+    wait_for(run, process, lambda told: any(e.kind is Kind.CHECKPOINT for e in told))
     (run / "stop").touch()
+    assert finished(process)[0] == 0
+    reached = int(ended(run).state["step"])
     assert work(run, "train", resume=True) == 0  # one process takes over what two have left, and is asked to stop
     last = events_of(run)[-1]
     assert (last.kind, last.step) == (Kind.STOPPED, reached)
@@ -150,6 +157,7 @@ def done(run: Path) -> list[str]:
     return [e.case for e in events_of(run) if e.kind is Kind.CASE_DONE]
 
 
+@pytest.mark.slow
 def test_cases_are_shared_and_a_killed_process_loses_none(root: Path) -> None:
     run, spec = prediction(root, 12)
     names = {case.name for case in spec.cases}
