@@ -10,6 +10,7 @@ from session_study import Played, cube
 
 from napari_penumbra.domain.case import CaseState, Closing
 from napari_penumbra.domain.errors import StudyLockedError, UsageError
+from napari_penumbra.domain.pool import Change
 from napari_penumbra.session import Session
 
 
@@ -38,6 +39,16 @@ def test_which_models_have_learnt(trained: Session) -> None:
     assert trained.learnt_from("p5") == []
     with pytest.raises(UsageError, match="no case"):
         trained.learnt_from("nobody")
+
+
+def test_a_case_that_joined_a_running_training_counts(trained: Session) -> None:
+    """The order does not name it; the run's own record does, also after the case has left."""
+    path = trained.opened().annotations("p3")[-1].path.as_posix()
+    record = trained.opened().layout.run("train-1") / "pool.jsonl"
+    lines = [Change(50, "p3", "joined", "labelled", path), Change(80, "p3", "left", "labelled", path)]
+    record.write_text("".join(line.to_line() + "\n" for line in lines))
+    assert [(x.run, x.revision) for x in trained.learnt_from("p3")] == [("train-2", "r1"), ("train-1", "r1")]
+    assert trained.champion_before("p3") is None  # both have it in them now
 
 
 def test_a_frozen_case_only_measures(session: Session, play: Callable[..., Played]) -> None:

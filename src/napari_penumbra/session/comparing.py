@@ -138,7 +138,19 @@ class Comparing(Base):
         a, b = (study.read_source(name, each) if isinstance(each, str) else each for each in (first, second))
         return agreement(a, b, study.grid(name), study.labels.values)
 
-    def make_consensus(self, name: str, keys: Sequence[str], rule: str) -> Annotation | None:
+    def consensus_of(self, name: str, keys: Sequence[str], rule: str) -> LabelArray:
+        """Work out one annotation of several readers'; saves nothing, and may be called off the window's thread.
+
+        Arguments as `make_consensus`.
+        """
+        if len(set(keys)) < len(keys):
+            raise UsageError("A consensus needs different annotations.", "Choose two that are not the same.")
+        study = self.opened()
+        return consensus([study.read_source(name, key) for key in keys], rule)
+
+    def make_consensus(
+        self, name: str, keys: Sequence[str], rule: str, labels: LabelArray | None = None
+    ) -> Annotation | None:
         """Make one annotation out of several readers' as a new draft of the case; the parents are recorded.
 
         Parameters
@@ -147,6 +159,8 @@ class Comparing(Base):
             Keys of `Choice` objects, at least two.
         rule
             One of `evaluation.consensus.RULES`.
+        labels
+            What `consensus_of` has worked out of them, if it was called before.
 
         Returns
         -------
@@ -154,11 +168,10 @@ class Comparing(Base):
             None when the case's own draft is exactly this already.
         """
         study = self.writable()
-        if len(set(keys)) < len(keys):
-            raise UsageError("A consensus needs different annotations.", "Choose two that are not the same.")
         if len(study.journal(name)):
             raise UsageError(f"{name} has strokes that are not saved yet.", "Open the case, which brings them back.")
-        labels = consensus([study.read_source(name, key) for key in keys], rule)
+        if labels is None:
+            labels = self.consensus_of(name, keys, rule)
         made = study.save_consensus(name, labels, self.reader, keys, rule)
         if made is not None:
             self.case_changed.emit(name)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import QObject, Signal
 
 from napari_penumbra.domain.case import Closing
+from napari_penumbra.domain.labels import LabelArray
 from napari_penumbra.session import Session
 from napari_penumbra.study.sources import SourceKind
 from napari_penumbra.widgets.case_controller import CaseController
@@ -118,15 +119,15 @@ class ReaderController(QObject):
         return reason
 
     def make_consensus(self, rule: str) -> bool:
-        """Make one annotation of all readers' as a new draft, in another thread, then show it."""
+        """Make one annotation of all readers' as a new draft, and show it."""
         name = self.cases.name
         if name is None or self.why_not_consensus():
             return False
         with self.messages.guard("making the consensus"):
             self.cases.save_now()
             keys = self.readers()
-            task = Task(lambda: self.session.make_consensus(name, keys, rule), "making the consensus")
-            task.done.connect(lambda made: self._on_consensus(name, keys, made is not None))
+            task = Task(lambda: self.session.consensus_of(name, keys, rule), "making the consensus")
+            task.done.connect(lambda labels: self._on_consensus(name, keys, rule, labels))
             task.failed.connect(self.messages.show_error)
             task.over.connect(self._on_over)
             self.working = True
@@ -139,15 +140,19 @@ class ReaderController(QObject):
         self.working = False
         self.changed.emit()
 
-    def _on_consensus(self, name: str, keys: Sequence[str], made: bool) -> None:
+    def _on_consensus(self, name: str, keys: Sequence[str], rule: str, labels: LabelArray) -> None:
+        """Save it, in the window's thread like everything that is saved, and show it."""
         self.working = False
-        if self.cases.name != name:
-            return  # the reader has gone on; the draft is in the study
-        if not made:
-            self.messages.show_notice(f"{name}: this is already the consensus.")
+        if self.cases.name != name or self.session.is_blind(name):
+            self.messages.show_notice(f"No consensus of {name} was made: you have gone on to something else.")
             return
-        self.cases.open(name)
-        self.consensus_made.emit((keys[0], keys[1]))
+        with self.messages.guard("making the consensus"):
+            self.cases.save_now()
+            if self.session.make_consensus(name, keys, rule, labels) is None:
+                self.messages.show_notice(f"{name}: this is already the consensus.")
+                return
+            self.cases.open(name)
+            self.consensus_made.emit((keys[0], keys[1]))
 
     # ---------------------------------------------------------------- back and forth
 
