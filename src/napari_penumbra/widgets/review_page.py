@@ -314,6 +314,7 @@ class ReviewPage(QWidget):
         case = self.review.case
         row = self.cases.row()
         if self.folds.any_open() and row is not None:
+            self.head.setText(f"{row.name} · {row.state.value}")
             return
         if case is None or row is None:
             return
