@@ -86,7 +86,7 @@ def stroke_case() -> dict[str, Any]:
     seed = tuple(round(c / s) for c, s in zip(center, STROKE_SPACING, strict=True))
 
     def mismatch(last: LastMaps) -> Any:
-        maps = last.prepare(tmax, adc, STROKE_SPACING, 2.0, "from the values", "from the values", lambda share: None)
+        maps = last.prepare(tmax, adc, STROKE_SPACING, 2.0, "automatic", "automatic", lambda share: None)
         return mismatch_edit(empty, apply_limits(maps, STROKE_SPACING), core=2, penumbra=1)
 
     kept = LastMaps()

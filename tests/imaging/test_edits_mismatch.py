@@ -88,7 +88,7 @@ def test_smoothing_takes_noise_off_but_not_the_brains_edge(maps):
 def test_every_unit_of_adc_gives_the_same(maps, unit, factor, told):
     tmax, adc, _, core = maps
     found = find_mismatch(
-        tmax, (adc * factor).astype(np.float32), SPACING, adc_unit=unit if told else "from the values"
+        tmax, (adc * factor).astype(np.float32), SPACING, adc_unit=unit if told else "automatic"
     )
     np.testing.assert_array_equal(found.core, core)
     assert any(f"ADC read as {unit}" in note for note in found.notes) is not told
@@ -104,9 +104,9 @@ def test_every_unit_of_tmax_gives_the_same(maps, unit, factor):
 
 def test_a_map_in_no_unit_asks():
     with pytest.raises(UsageError, match="unit of ADC cannot be told"):
-        adc_factor(np.full(100, 9.0, np.float32), "from the values")
+        adc_factor(np.full(100, 9.0, np.float32), "automatic")
     with pytest.raises(UsageError, match="unit of Tmax cannot be told"):
-        tmax_factor(np.zeros(100, np.float32), "from the values")
+        tmax_factor(np.zeros(100, np.float32), "automatic")
     assert adc_factor(np.full(100, 9.0, np.float32), "1e-6 mm²/s") == (1.0, "")
 
 
@@ -175,7 +175,7 @@ def test_the_tool_finds_maps_and_classes_by_name(maps):
 def test_maps_are_prepared_once_for_all_limits_and_anew_for_others(maps):
     tmax, adc, _, _ = maps
     last = LastMaps()
-    asked = (SPACING, 0.0, "from the values", "from the values", silent)
+    asked = (SPACING, 0.0, "automatic", "automatic", silent)
     first = last.prepare(tmax, adc, *asked)
     assert last.prepare(tmax, adc, *asked) is first
     assert last.prepare(tmax, adc, SPACING, 3.0, *asked[2:]) is not first

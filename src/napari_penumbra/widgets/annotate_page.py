@@ -19,9 +19,9 @@ from napari_penumbra.widgets.canvas import Canvas
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.class_list import ClassList
 from napari_penumbra.widgets.colors import mute
+from napari_penumbra.widgets.edit_form import free_fold
 from napari_penumbra.widgets.edit_tools import EditTools
 from napari_penumbra.widgets.empty_state import EmptyState
-from napari_penumbra.widgets.method_form import fold
 from napari_penumbra.widgets.modality_strip import ModalityStrip
 from napari_penumbra.widgets.tool_box import ToolBox
 from napari_penumbra.widgets.view_box import ViewBox
@@ -86,7 +86,7 @@ class AnnotatePage(QWidget):
         self.strip = ModalityStrip()
         self.views = ViewBox(self.canvas.views)
         self.edits = EditTools(self.session, self.canvas, self.cases, self.classes, self)
-        self.edits_fold = fold("Tools", self.edits, "edit_tools_fold")
+        self.edits_fold = free_fold("Tools", self.edits, "edit_tools_fold")
         self.edits_fold.toggled.connect(self.edits.on_folded)
         self.edits.opened.connect(self._show_edits)
         self._opening = QTimer(self, singleShot=True, interval=1000)

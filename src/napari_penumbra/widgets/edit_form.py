@@ -8,12 +8,14 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QLabeledDoubleSlider
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from superqt import QCollapsible, QLabeledDoubleSlider
 
 from napari_penumbra.imaging.edits import Options
 from napari_penumbra.widgets.method_form import fold
 
+_NO_LIMIT = 16_777_215
+"""Qt's own largest size of a widget."""
 _PIXELS = {"mm": "px", "ml": "1,000 px"}
 
 
@@ -64,7 +66,7 @@ class EditForm(QWidget):
             self._add(form, name, field, values.get(name, field.default))
         layout.addWidget(plain)
         if more.layout().rowCount():
-            self.more = fold("More", more, "edit_more")
+            self.more = free_fold("More", more, "edit_more")
             layout.addWidget(self.more)
             if self._incomplete():
                 self.more.expand(animate=False)
@@ -121,7 +123,7 @@ class EditForm(QWidget):
     def _choice(self, entries: Sequence[tuple[str, Any]], value: Any, field: FieldInfo) -> QComboBox:
         combo = QComboBox()
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        combo.setMinimumContentsLength(10)
+        combo.setMinimumContentsLength(6)
         none = _extra(field)["none"]
         if none:
             combo.addItem(none, 0 if isinstance(value, int) else "")
@@ -140,6 +142,7 @@ class EditForm(QWidget):
         slider.setSingleStep(10 if high > 150 else 0.5)
         slider.setPageStep(50 if high > 150 else 1)
         slider.setValue(value)
+        slider.setMinimumWidth(80)  # the narrowest dock has room for no more beside the longest name
         slider.valueChanged.connect(self._on_change)
         return slider
 
@@ -147,11 +150,46 @@ class EditForm(QWidget):
         self.changed.emit()
 
 
+class Paragraph(QLabel):
+    """Words that wrap and hold the height they need: a fold would give them less, and squeeze what stands beside."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(objectName=name, wordWrap=True)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+
+    def setText(self, text: str) -> None:
+        """Show other words."""
+        super().setText(text)
+        self._hold()
+
+    def resizeEvent(self, event: Any) -> None:
+        """Wrap anew for another width."""
+        super().resizeEvent(event)
+        self._hold()
+
+    def _hold(self) -> None:
+        self.setMinimumHeight(self.heightForWidth(self.width()) if self.text() else 0)
+
+
+def free_fold(title: str, content: QWidget, name: str) -> QCollapsible:
+    """Fold as `method_form.fold`, for content that changes its height while it is unfolded.
+
+    The fold itself would hold its content to the height that it had first, and words that wrap would be squeezed.
+    """
+    group = fold(title, content, name)
+    content.removeEventFilter(group)
+    inner = group.content()
+    group.toggled.connect(lambda expanded: inner.setMaximumHeight(_NO_LIMIT if expanded else 0))
+    return group
+
+
 def _rows() -> QWidget:
     rows = QWidget()
+    # Words that wrap need more height than they say: it must not be taken from the sliders.
+    rows.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
     form = QFormLayout(rows)
     form.setContentsMargins(0, 0, 0, 0)
-    form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+    form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     return rows
 

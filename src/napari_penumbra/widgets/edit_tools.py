@@ -17,7 +17,7 @@ from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.class_list import ClassList
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.edit_controller import EditController, State
-from napari_penumbra.widgets.edit_form import EditForm
+from napari_penumbra.widgets.edit_form import EditForm, Paragraph
 from napari_penumbra.widgets.shortcuts import bind
 
 SHOW_PROGRESS_MS = 300
@@ -93,13 +93,13 @@ class EditTools(QWidget):
         font = self.title.font()
         font.setBold(True)
         self.title.setFont(font)
-        self.tip = QLabel(objectName="edit_tip", wordWrap=True)
+        self.tip = Paragraph("edit_tip")
         mute(self.tip)
         self._rows = QVBoxLayout(opened)
         self._rows.setContentsMargins(0, 0, 0, 0)
         self._rows.addWidget(self.title)
         self._rows.addWidget(self.tip)
-        self.notes = QLabel(objectName="edit_notes", wordWrap=True)
+        self.notes = Paragraph("edit_notes")
         mute(self.notes)
         self._rows.addWidget(self.notes)
         return opened
@@ -163,7 +163,7 @@ class EditTools(QWidget):
         self.tip.setText(tool.tip)
 
     def _drop_form(self) -> None:
-        self.notes.clear()
+        self.notes.setText("")
         if self.form is not None:
             self._rows.removeWidget(self.form)
             self.form.hide()

@@ -45,7 +45,7 @@ def adc_factor(values: npt.NDArray[np.float32], unit: str) -> tuple[float, str]:
     values
         Intensities inside the brain.
     unit
-        One of `ADC_UNITS`, or ``from the values``.
+        One of `ADC_UNITS`, or ``automatic``.
 
     Raises
     ------

@@ -68,10 +68,10 @@ class MismatchOptions(Options):
         2.0, "Smooth maps", "Takes the noise off both maps first.", unit="mm", more=True, ge=0, le=8
     )
     fluid: bool = option(True, "Leave fluid out", f"Voxels with an ADC above {FLUID:.0f} are no tissue.", more=True)
-    tmax_unit: Literal["from the values", "s", "0.1 s", "ms"] = option(
+    tmax_unit: Literal["automatic", "s", "0.1 s", "ms"] = option(
         GUESS, "Unit of Tmax", "How delays are stored.", more=True
     )
-    adc_unit: Literal["from the values", "1e-6 mm²/s", "1e-5 mm²/s", "1e-3 mm²/s", "mm²/s"] = option(
+    adc_unit: Literal["automatic", "1e-6 mm²/s", "1e-5 mm²/s", "1e-3 mm²/s", "mm²/s"] = option(
         GUESS, "Unit of ADC", "How diffusion is stored.", more=True
     )
     over: Over = over_option(more=True)

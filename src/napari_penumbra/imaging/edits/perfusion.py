@@ -23,7 +23,7 @@ TMAX_S = 6.0
 ADC_LIMIT = 600.0
 FLUID = 1800.0
 """ADC in 1e-6 mm²/s above which a voxel is fluid and not tissue: the delay cannot be measured there."""
-GUESS = "from the values"
+GUESS = "automatic"
 
 Map = npt.NDArray[np.float32]
 
