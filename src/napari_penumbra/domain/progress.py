@@ -25,7 +25,8 @@ class Kind(StrEnum):
     """``case`` was predicted and its files are whole; ``message`` is the sidecar's path relative to the study."""
     WARNING = "warning"
     POOL = "pool"
-    """``case`` has joined or left what a running training learns from; ``message`` says how."""
+    """``case`` has joined or left what a running training learns from; ``message`` says how, ``metrics["joined"]`` is 1
+    when its labels teach from now on."""
     QUEUED = "queued"
     """The worker waits for its turn on the device; ``message`` says for what, ``step`` is its place in the queue."""
     PAUSED = "paused"

@@ -223,7 +223,7 @@ class Simulation:
             return True
         if state in (RunState.STOPPED, RunState.LOST):
             session.resume(now.train, threads=self.threads or None)
-        elif state is not RunState.RUNNING:
+        elif state not in (RunState.RUNNING, RunState.QUEUED, RunState.PAUSED):
             now.train = session.train(
                 result.method,
                 result.preset,

@@ -70,7 +70,8 @@ class LearningOn:
         try:
             pool = pool_from_text(text)
         except JobError as error:
-            self._tell(Kind.WARNING, "", error.message, error.remedy)
+            trainer, words = self.trainer, error.message
+            trainer.tell(Progress(Kind.WARNING, trainer.step, trainer.steps, message=words, remedy=error.remedy))
         else:
             self.follow(pool)
 
@@ -97,7 +98,9 @@ class LearningOn:
         for name in dict.fromkeys([*before[0], *before[1], *after[0], *after[1]]):
             words = _words(name, before[0].get(name), after[0].get(name), name in before[1], name in after[1])
             if words:
-                self._tell(Kind.POOL, name, words)
+                joined = {"joined": float(name in after[0])}
+                trainer = self.trainer
+                trainer.tell(Progress(Kind.POOL, trainer.step, trainer.steps, {}, joined, case=name, message=words))
 
     def _unlabelled_members(self) -> dict[str, SpecCase]:
         return self.trainer.unlabelled.members() if self.trainer.unlabelled is not None else {}
@@ -137,10 +140,6 @@ class LearningOn:
                 os.fsync(file.fileno())
         except OSError as error:
             raise disk_error(self.record, error) from error
-
-    def _tell(self, kind: Kind, case: str, message: str, remedy: str = "") -> None:
-        trainer = self.trainer
-        trainer.tell(Progress(kind, trainer.step, trainer.steps, case=case, message=message, remedy=remedy))
 
 
 def _words(name: str, old: SpecCase | None, new: SpecCase | None, was_there: bool, is_there: bool) -> str:

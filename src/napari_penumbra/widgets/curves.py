@@ -96,7 +96,7 @@ class Curves(QWidget):
                 if key == "losses":
                     self.legend.setVisible(bool(series))
                 self._draw_series(key, series)
-        self.joined.draw(self._plots, self._theme()[1])
+        self.joined.draw(self._plots, self._join_color())
 
     def _make_plots(self) -> None:
         import pyqtgraph as pg
@@ -181,7 +181,12 @@ class Curves(QWidget):
                 item.legend.setLabelTextColor(text)
             for n, curve in enumerate(item.listDataItems()):
                 curve.setPen(self._pen(n))
-        self.joined.recolor(text)
+        self.joined.recolor(self._join_color())
+
+    def _join_color(self) -> QColor:
+        """Behind the curves, but still readable."""
+        ground, text = self._theme()
+        return mix(text, ground, 0.7)
 
     def _theme(self) -> tuple[QColor, QColor]:
         palette = self.palette()

@@ -42,10 +42,11 @@ class JoinLines(QObject):
             events.append(event)
 
     def words(self, step: int) -> str:
-        """Name what happened at a step: ``p004 +2``."""
-        names = [event.case for event in self.events[step]]
-        name = names[0] if len(names[0]) <= _LONGEST else f"{names[0][: _LONGEST - 1]}…"
-        return name if len(names) == 1 else f"{name} +{len(names) - 1}"
+        """Name what happened at a step: ``+ p004 and 2 more``; a minus for a case that teaches no label any more."""
+        first, count = self.events[step][0], len(self.events[step])
+        name = first.case if len(first.case) <= _LONGEST else f"{first.case[: _LONGEST - 1]}…"
+        sign = "+" if first.metrics.get("joined", 1.0) else "−"
+        return f"{sign} {name}" if count == 1 else f"{sign} {name} and {count - 1} more"
 
     def tip(self, step: int) -> str:
         """Say all of it."""
