@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -65,10 +66,14 @@ def make_outline(name: str, grid: Grid, region: Region, plane: Sequence[int]) ->
 def move_outline(layer: Any, grid: Grid, region: Region, plane: Sequence[int]) -> None:
     """Let an outline's layer show another region. It has no history that could be mixed up: nobody paints on it."""
     data, place = outline_of(region, grid, plane)
-    layer.data = data
-    layer.editable = False  # napari allows it again with every new array
-    layer.scale = place["scale"]
-    layer.translate = place["translate"]
+    # It lies inside the case, whose extent stays; told of it three times, napari would slice all layers each time.
+    extent = getattr(layer.events, "extent", None)
+    with nullcontext() if extent is None else extent.blocker():
+        layer.data = data
+        layer.editable = False  # napari allows it again with every new array
+        if tuple(layer.scale) != tuple(place["scale"]):
+            layer.scale = place["scale"]
+        layer.translate = place["translate"]
 
 
 def plane_of(viewer: Any) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
 from superqt import QElidingLabel, QLabeledDoubleSlider
 
-from napari_penumbra.domain.case import CaseState, OpenCase, Verdict
+from napari_penumbra.domain.case import CaseRow, CaseState, OpenCase, Verdict
 from napari_penumbra.session import Session
 from napari_penumbra.widgets.annotate_page import scrolled
 from napari_penumbra.widgets.buttons import ActionButton
@@ -91,7 +91,7 @@ class ReviewPage(QWidget):
         review.regions_changed.connect(self._on_regions)
         review.region_changed.connect(self._on_region)
         review.current_changed.connect(self._on_current)
-        review.decided.connect(self._allow)
+        review.decided.connect(self._on_decided)
         review.edited.connect(self._refresh_soon)
         self.trust.changed.connect(self._on_trust)
         cases.opened.connect(self._on_opened)
@@ -161,7 +161,7 @@ class ReviewPage(QWidget):
             self.buttons[name].clicked.connect(partial(self._press, name, action))
         self.folds.wish.connect(self.wish)
         self.folds.opened.connect(self._on_fold)
-        self.folds.compare.current_changed.connect(self._allow)
+        self.folds.compare.current_changed.connect(self.refresh)
 
     def actions(self) -> dict[str, Callable[[], object]]:
         """Return what each button does, by its object name."""
@@ -307,12 +307,13 @@ class ReviewPage(QWidget):
         with self.cases.messages.guard("reading the review"):
             self._next = self.next_predicted()
             self._say_empty()
-            self._say_head()
-            self._allow()
+            row = self.cases.row()
+            self._say_head(row)
+            self._say_regions()
+            self._allow(row)
 
-    def _say_head(self) -> None:
+    def _say_head(self, row: CaseRow | None) -> None:
         case = self.review.case
-        row = self.cases.row()
         if self.folds.any_open() and row is not None:
             self.head.setText(f"{row.name} · {row.state.value}")
             return
@@ -325,9 +326,19 @@ class ReviewPage(QWidget):
         self.note.setText(note)
         self.note.setVisible(bool(note))
         self.buttons["reload_case"].setVisible(self.review.outdated())
+        self._say_threshold()
+
+    def _say_threshold(self) -> None:
         level = self.threshold_slider.value()
         if self._coverage is not None:
-            self.coverage_line.setText(words.threshold(level, float(self._coverage[min(99, int(level * 100))])))
+            covered = float(self._coverage[min(99, int(level * 100))])
+            self.coverage_line.setText(ReviewWords(self.review, self.trust.record).threshold(level, covered))
+
+    def _say_regions(self) -> None:
+        """What is looked at, decided, left and not listed: known without asking the study."""
+        if self.review.case is None or self.folds.any_open():
+            return
+        words = ReviewWords(self.review, self.trust.record)
         for label, text in (
             (self.current_line, words.current()),
             (self.left, words.progress()),
@@ -357,7 +368,8 @@ class ReviewPage(QWidget):
             return "Still looking for weak regions."
         return "" if self.review.regions else "There is no region at this threshold."
 
-    def _allow(self) -> None:
+    def _allow_verdicts(self) -> str:
+        """Enable what is pressed again and again, at once; returns why nothing can be decided, if so."""
         review, buttons = self.review, self.buttons
         why, none = review.why_not(), self._no_region()
         pick = none or ("Pick a region first: press N." if review.current is None else "")
@@ -366,7 +378,12 @@ class ReviewPage(QWidget):
         for name in ("accept_region", "reject_region", "unknown_region"):
             buttons[name].allow(why or pick)
         buttons["undo_decision"].allow(review.why_not_undo())
-        row = self.cases.row() if review.case is not None else None
+        self.folds.allow(buttons)
+        return why
+
+    def _allow(self, row: CaseRow | None) -> None:
+        review, buttons = self.review, self.buttons
+        why = self._allow_verdicts()
         done = row is not None and row.state is CaseState.ACCEPTED and not self.canvas.dirty()
         buttons["accept_case"].allow(why or ("The case is accepted; nothing has changed since." if done else ""))
         words = ReviewWords(review, self.trust.record)
@@ -415,7 +432,7 @@ class ReviewPage(QWidget):
             case = self.review.case
             flat = case is not None and case.grid.is_picture
             self.regions.set_regions(self.review.regions, study.labels, pixels=flat)
-        self.refresh()
+        self._on_decided()
 
     def _on_region(self, n: int) -> None:
         self.regions.update_region(n, self.review.regions[n])
@@ -427,15 +444,21 @@ class ReviewPage(QWidget):
 
     def _on_current(self) -> None:
         self.regions.select(self.review.current)
-        self._say_head()
-        self._allow()
+        self._on_decided()
+
+    def _on_decided(self) -> None:
+        """Answer a key at once; what must be asked of the study follows when the keys pause."""
+        if self.isVisible():
+            self._say_regions()
+            self._allow_verdicts()
+            self._refresh_soon()
 
     # ---------------------------------------------------------------- page → canvas and session
 
     def _on_threshold(self, value: float) -> None:
         self.canvas.set_confidence_threshold(float(value))
         self._threshold_soon.start()
-        self._say_head()
+        self._say_threshold()
 
     def next_predicted(self) -> str | None:
         """Name the next case that waits for a review, after the shown one."""

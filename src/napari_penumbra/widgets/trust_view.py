@@ -155,7 +155,7 @@ class TrustView(QWidget):
         plots.voxels.setOpts(x=middle, height=heights, width=width)
         top = max(2, int(np.ceil(heights.max())))
         item = plots.count.getPlotItem()
-        item.setYRange(0, top, padding=0.02)
+        item.setYRange(0, top * 1.08, padding=0.0)
         item.getAxis("left").setTicks([[(n, _power(n)) for n in range(0, top + 1, 1 if top < 3 else 2)]])
         self._color()
 
