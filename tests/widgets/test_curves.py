@@ -64,7 +64,7 @@ def test_a_line_shows_where_a_case_has_joined(curves, qtbot):
     lines = {key: line for (key, at), line in curves.joined._lines.items() if at == 20}
     assert set(lines) == {"losses", "dice", "speed"}
     assert {line.value() for line in lines.values()} == {20}
-    assert lines["dice"].label.format == "+ p4 and 1 more"
+    assert lines["dice"].label.format == "+ p4 +1"
     assert lines["dice"].toolTip() == "p4 was accepted.\np5 was accepted."
     curves.add(Progress(Kind.POOL, 40, 100, {}, {"joined": 0.0}, case="p6", message="p6 was taken back."))
     qtbot.waitUntil(lambda: ("dice", 40) in curves.joined._lines)

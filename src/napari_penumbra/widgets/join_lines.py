@@ -13,7 +13,8 @@ from napari_penumbra.domain.progress import Progress
 _NAMED = "dice"
 """The plot that has the names; the others have the line only."""
 _HEIGHT = 0.96
-_LONGEST = 24
+_LONGEST = 12
+"""Letters of a name that fit into the height of the plot; the tip over a line has them all."""
 
 
 class JoinLines(QObject):
@@ -42,11 +43,11 @@ class JoinLines(QObject):
             events.append(event)
 
     def words(self, step: int) -> str:
-        """Name what happened at a step: ``+ p004 and 2 more``; a minus for a case that teaches no label any more."""
+        """Name what happened at a step: ``+ p004 +2``; a minus for a case that teaches no label any more."""
         first, count = self.events[step][0], len(self.events[step])
         name = first.case if len(first.case) <= _LONGEST else f"{first.case[: _LONGEST - 1]}…"
         sign = "+" if first.metrics.get("joined", 1.0) else "−"
-        return f"{sign} {name}" if count == 1 else f"{sign} {name} and {count - 1} more"
+        return f"{sign} {name}" if count == 1 else f"{sign} {name} +{count - 1}"
 
     def tip(self, step: int) -> str:
         """Say all of it."""
