@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QStackedLayout, QVBoxLayout, QWidget
 from superqt import QElidingLabel, QLabeledDoubleSlider
 
 from napari_penumbra.domain.case import CaseRow, CaseState, OpenCase, Verdict
@@ -20,38 +20,16 @@ from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.case_folds import CaseFolds
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.empty_state import EmptyState
-from napari_penumbra.widgets.method_form import fold
 from napari_penumbra.widgets.region_list import RegionList
 from napari_penumbra.widgets.rest_box import RestBox
 from napari_penumbra.widgets.review_controller import ReviewController
+from napari_penumbra.widgets.review_empty import say_what_next
+from napari_penumbra.widgets.review_layout import BUTTONS, ON_REGIONS, key_part, scrolling_part
 from napari_penumbra.widgets.review_words import ReviewWords
 from napari_penumbra.widgets.trust_keeper import TrustKeeper
 from napari_penumbra.widgets.trust_view import TrustView
 from napari_penumbra.widgets.volume_line import VolumeLine
 
-_BUTTONS = {
-    "next_region": ("Next", "Goes to the next region without a verdict.", "N"),
-    "previous_region": ("Previous", "Goes to the region before.", "P"),
-    "accept_region": ("Accept", "The region is right as predicted; what you painted in it stays.", "A"),
-    "reject_region": ("Reject", "The region becomes background.", "X"),
-    "unknown_region": ("Unknown", "You cannot decide: the region teaches nothing wrong.", "U"),
-    "undo_decision": ("Undo", "Takes back what came last: a verdict and the voxels it changed, or a stroke.", ""),
-    "accept_case": ("Accept case", "Takes the labels as they now stand into the labelled pool.", "Ctrl+Return"),
-    "next_review": ("Next to review", "Saves, then opens the next predicted case.", ""),
-    "show_more": ("Show more", "Lists more places, small ones, too.", ""),
-    "reload_case": ("Load the newer prediction", "Saves, then shows this case with its newest prediction.", ""),
-}
-
-
-_ON_REGIONS = (
-    "accept_region",
-    "reject_region",
-    "unknown_region",
-    "next_region",
-    "previous_region",
-    "undo_decision",
-)
-QWIDGETSIZE_MAX = (1 << 24) - 1
 _OVERLAY_TIP = "Shows how sure the model is, over the picture. Off at first: look with your own eyes."
 
 
@@ -145,7 +123,7 @@ class ReviewPage(QWidget):
         mute(self.left)
         self.rest = RestBox()
         self.trust_view = TrustView()
-        self.buttons = {name: ActionButton(text, tip, keys, name) for name, (text, tip, keys) in _BUTTONS.items()}
+        self.buttons = {name: ActionButton(text, tip, keys, name) for name, (text, tip, keys) in BUTTONS.items()}
         self.buttons["accept_rest"] = self.rest.button
         self.empty = EmptyState("review_empty")
         self.folds = CaseFolds(self.session, self.canvas, self.cases)
@@ -189,42 +167,12 @@ class ReviewPage(QWidget):
         self.folds.cover(self._body, on, (self.head, self.note))
         for widget in (self.rest, self.current_line, self.left):
             widget.setVisible(not on)
-        for name in _ON_REGIONS:
+        for name in ON_REGIONS:
             self.buttons[name].setVisible(not on or self.folds.compare.resolving)
         self.refresh()
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        body = QVBoxLayout(inner)
-        body.setContentsMargins(0, 0, 0, 0)
-        body.addWidget(self.head)
-        body.addWidget(self.note)
-        body.addWidget(self.volumes)
-        body.addWidget(self.buttons["reload_case"])
-        looks = QHBoxLayout()
-        looks.addWidget(self.overlay)
-        looks.addWidget(self.outline)
-        looks.addStretch(1)
-        body.addLayout(looks)
-        body.addWidget(self.meaning)
-        slider = QHBoxLayout()
-        slider.addWidget(QLabel("Weak below"))
-        slider.addWidget(self.threshold_slider, 1)
-        body.addLayout(slider)
-        body.addWidget(self.coverage_line)
-        body.addWidget(self.regions, 1)
-        more = QHBoxLayout()
-        more.addWidget(self.hidden_line, 1)
-        more.addWidget(self.buttons["show_more"], 0, Qt.AlignmentFlag.AlignTop)
-        body.addLayout(more)
-        trust = fold("How far to believe the confidence", self.trust_view, "trust_fold")
-        trust.toggled.connect(self.trust_view.activate)
-        # A fold gives its content the height that it would have without wrapping its lines.
-        self.trust_view.removeEventFilter(trust)
-        self.trust_view.grown.connect(lambda: trust.content().setMaximumHeight(QWIDGETSIZE_MAX))
-        body.addWidget(trust)
-        body.addWidget(self.folds)
-        self._body = body
+        inner, self._body = scrolling_part(self)
         filled = QWidget()
         layout = QVBoxLayout(filled)
         layout.setContentsMargins(6, 6, 6, 6)
@@ -232,21 +180,7 @@ class ReviewPage(QWidget):
         layout.addWidget(scrolled(inner), 1)
         layout.addWidget(self.current_line)
         layout.addWidget(self.left)
-        grid = QGridLayout()
-        grid.setSpacing(4)
-        rows = (
-            ("accept_region", "reject_region", "unknown_region"),
-            ("previous_region", "next_region", "undo_decision"),
-        )
-        for row, names in enumerate(rows):
-            for column, name in enumerate(names):
-                grid.addWidget(self.buttons[name], row, column)
-        layout.addLayout(grid)
-        layout.addWidget(self.rest)
-        line = QHBoxLayout()
-        for name in ("accept_case", "next_review"):
-            line.addWidget(self.buttons[name], 1)
-        layout.addLayout(line)
+        key_part(self, layout)
         self._filled = filled
         self._stack = QStackedLayout(self)
         self._stack.addWidget(filled)
@@ -387,7 +321,7 @@ class ReviewPage(QWidget):
         done = row is not None and row.state is CaseState.ACCEPTED and not self.canvas.dirty()
         buttons["accept_case"].allow(why or ("The case is accepted; nothing has changed since." if done else ""))
         words = ReviewWords(review, self.trust.record)
-        buttons["accept_case"].explain(f"{_BUTTONS['accept_case'][1]} {words.on_accepting()}".strip())
+        buttons["accept_case"].explain(f"{BUTTONS['accept_case'][1]} {words.on_accepting()}".strip())
         buttons["next_review"].allow("" if self._next else "No other case waits for a review.")
         has_map = review.case is not None and review.case.confidence is not None
         for widget in (self.overlay, self.threshold_slider):
@@ -395,7 +329,7 @@ class ReviewPage(QWidget):
         self.folds.allow(buttons)
 
     def _say_empty(self) -> None:
-        study, name = self.session.study, self.cases.name
+        name = self.cases.name
         settling = self.folds.compare.resolving
         if name is not None and (self.review.case is not None or self.review.outdated() or settling):
             self._stack.setCurrentWidget(self._filled)
@@ -406,25 +340,7 @@ class ReviewPage(QWidget):
         if self.session.is_blind(name):
             self.empty.say(f"{name} is being read again, blind.", "Go to Annotate", "annotate", "Shows the page.")
             return
-        waiting = self._next
-        if study is None:
-            self.empty.say("No study open.", "Go to Study", "study", "Shows the Study page.")
-        elif waiting:
-            who = "No case is open" if name is None else f"{name} has no prediction"
-            self.empty.say(f"{who}. {waiting} waits for a review.", "Open it", "next_review", f"Opens {waiting}.")
-        elif study.champion() is None:
-            self.empty.say(
-                "No model yet: label two cases, then train.", "Go to Train", "train", "Shows the Train page."
-            )
-        elif self.session.active is not None:
-            self.empty.say("No prediction yet. The status line below tells how far the model is.")
-        else:
-            self.empty.say(
-                "There is a model, but no case waits for a review.",
-                "Predict the unlabelled cases",
-                "predict",
-                "Lets the model ★ predict every case that is not labelled, in the background.",
-            )
+        say_what_next(self.empty, self.session, name, self._next)
 
     def _on_regions(self) -> None:
         study = self.session.study
