@@ -67,6 +67,7 @@ def check_a_new_preview_replaces_the_old_and_hiding_takes_it_away(viewer: Any, b
     bridge.show_preview(((0, 0, 0), (1, 1, 1)), np.full((1, 1, 1), 2, np.uint8), np.ones((1, 1, 1), bool))
     previews = [layer for layer in viewer.layers if layer.name.endswith("preview")]
     assert len(previews) == 1
+    assert viewer.dims.nsteps[0] == GRID.array_shape[0], "the slider has no slice more than the scan"
     assert at(previews[0], bridge.layers.labels.data_to_world((5, 14, 20))) == 0
     assert at(previews[0], bridge.layers.labels.data_to_world((0, 0, 0))) == 2
     bridge.hide_preview()

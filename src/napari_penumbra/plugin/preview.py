@@ -49,7 +49,7 @@ class Preview:
         """Outline the changed voxels of a box, in place of what is shown."""
         removed = next(v for v in range(UNKNOWN - 1, 0, -1) if v not in scheme.values)
         codes = np.where(after == BACKGROUND, removed, after) * changed
-        self._codes, self._box, self._grid = np.pad(codes.astype(np.uint8), 1), box, grid
+        self._codes, self._box, self._grid = codes.astype(np.uint8), box, grid
         if self._layer is None:
             self._layer = _layer(case, scheme, removed)
             active = self._viewer.layers.selection.active
@@ -98,16 +98,17 @@ class Preview:
         if self._codes is None or self._grid is None:
             return
         plane, parts, thickness = self._drawn = self._wanted()
-        data = self._codes
+        # An empty voxel around it closes the outline. Along the slider it would add a slice to a scan that has none.
+        rim = [1 if axis in plane else 0 for axis in range(3)]
+        data = np.pad(self._codes, [(n, n) for n in rim])
         for axis in plane:
             data = np.repeat(data, parts, axis=axis) if parts > 1 else data
         place = placement(self._grid)
         scale = tuple(s / parts if axis in plane else s for axis, s in enumerate(place["scale"]))
-        # A layer is placed by the centre of its first voxel: half a coarse voxel back, half a fine one forward. The
-        # codes have one empty voxel around them.
+        # A layer is placed by the centre of its first voxel: half a coarse voxel back, half a fine one forward.
         translate = tuple(
-            t + (low - 1) * s - s / 2 + f / 2
-            for t, s, f, low in zip(place["translate"], place["scale"], scale, self._box[0], strict=True)
+            t + (low - n) * s - s / 2 + f / 2
+            for t, s, f, low, n in zip(place["translate"], place["scale"], scale, self._box[0], rim, strict=True)
         )
         self._layer.data = data
         self._layer.editable = False  # napari allows it again with every new array
