@@ -32,7 +32,7 @@ from napari_penumbra.study.store import Study
 
 SHAPE, RUN = (120, 512, 512), "timing"
 GRID = Grid.of(SHAPE[::-1], np.diag([-0.45, -0.45, 1.0, 1.0]))
-ROUNDS = 3
+ROUNDS = 2
 
 
 def prediction(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
