@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from napari_penumbra.domain.diagnosis import DIAGNOSES
+from napari_penumbra.domain.errors import JobError
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec, SpecCase
@@ -128,6 +129,15 @@ def test_a_fault_is_told_once_with_its_remedy(
     assert found[0].message.startswith(words)
     assert found[0].remedy == DIAGNOSES[code].remedy
     assert found[0].case == case
+
+
+def test_when_all_labelled_cases_leak_the_reason_is_told_before_the_end(root: Path) -> None:
+    spec = same_scan_twice(root)
+    spec = change(spec, "bert", key=case_of(spec, "dora").key)
+    events: list[Progress] = []
+    with pytest.raises(JobError, match="See the warnings before"):
+        make_trainer(write_run(root, "run", spec), spec, events.append, lambda: False, resume=False)
+    assert [event.about for event in events] == ["leak"]
 
 
 @pytest.mark.parametrize(("code", "bias"), [("all-background", -50.0), ("all-foreground", 50.0)])

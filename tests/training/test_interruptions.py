@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from test_trainer import after, assert_same, kinds, trained
 
 from napari_penumbra.domain.diagnosis import DIAGNOSES
@@ -230,3 +231,22 @@ def test_each_device_has_its_own_queue(root: Path, wanted: str, device: str) -> 
     homes = {Turn(run, name).home for name in ("cpu", "cuda:0", "cuda:1")}
     assert len(homes) == 3
     assert Turn(root / "elsewhere" / "runs" / "run", "cuda:0").home in homes
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
+def test_a_pause_gives_the_graphics_cards_memory_back(root: Path) -> None:
+    spec = make_spec(root, steps=12, device="cuda")
+    run = write_run(root, "run", spec)
+    taken: dict[Kind, int] = {}
+
+    def tell(event: Progress) -> None:
+        if event.kind in (Kind.VALIDATION, Kind.PAUSED):
+            taken.setdefault(event.kind, torch.cuda.memory_allocated())
+        if event.kind is Kind.VALIDATION:
+            (run / "pause").touch()
+        if event.kind is Kind.PAUSED:
+            (run / "pause").unlink()
+
+    assert make_trainer(run, spec, tell, lambda: False, resume=False).run()
+    assert taken[Kind.PAUSED] < 0.1 * taken[Kind.VALIDATION]

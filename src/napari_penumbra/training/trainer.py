@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_penumbra.domain.diagnosis import DIAGNOSES, Finding, find_leaks
+from napari_penumbra.domain.diagnosis import DIAGNOSES, Finding, find_leaks, leak_findings
 from napari_penumbra.domain.errors import DiskError, JobError, PenumbraError
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec, SpecCase
@@ -135,6 +135,8 @@ class Trainer:
         self.labelled.met = lambda case, image: self.watch.met(case, image, labelled=True)
         self.labelled.survey()
         if self.labelled.empty:
+            for finding in leak_findings(self.leaks):
+                self.find(finding)
             raise JobError(
                 "None of the labelled cases can be read.", "See the warnings before; check the study's files."
             )
