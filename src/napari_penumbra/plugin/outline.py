@@ -32,11 +32,13 @@ def outline_of(region: Region, grid: Grid, plane: Sequence[int]) -> tuple[Any, d
     Returns
     -------
     data
-        uint8, the region's mask with one empty voxel around it, voxels divided along ``plane``.
+        uint8, the region's mask with one empty voxel around it in the plane, voxels divided along ``plane``.
     place
         ``scale``, ``translate`` and ``units`` of the layer.
     """
-    padded = np.pad(region.mask.astype(np.uint8), 1)
+    # Along the slider an empty voxel would add a slice to the scan; in 3D (no plane) the outline closes all around.
+    rim = [1 if axis in plane or not plane else 0 for axis in range(3)]
+    padded = np.pad(region.mask.astype(np.uint8), [(n, n) for n in rim])
     parts = next(n for n in range(FINEST, 0, -1) if n == 1 or padded.size * n ** len(plane) <= _MOST_VOXELS)
     data = padded
     for axis in plane:
@@ -45,8 +47,8 @@ def outline_of(region: Region, grid: Grid, plane: Sequence[int]) -> tuple[Any, d
     scale = tuple(s / parts if axis in plane else s for axis, s in enumerate(place["scale"]))
     # A layer is placed by the centre of its first voxel: half a coarse voxel back, half a fine one forward.
     translate = tuple(
-        t + (low - 1) * s - s / 2 + f / 2
-        for t, s, f, low in zip(place["translate"], place["scale"], scale, region.box[0], strict=True)
+        t + (low - n) * s - s / 2 + f / 2
+        for t, s, f, low, n in zip(place["translate"], place["scale"], scale, region.box[0], rim, strict=True)
     )
     return data, {**place, "scale": scale, "translate": translate}
 
