@@ -81,9 +81,9 @@ class ReviewController(ReviewRegions):
         canvas.stroke.connect(self._on_stroke)
 
     def disconnect_all(self) -> None:
-        """Stop listening to the canvas."""
+        """Stop listening to canvas and session."""
+        super().disconnect_all()
         self.canvas.stroke.disconnect(self._on_stroke)
-        self._drop_task()
 
     def _on_opened(self, case: OpenCase) -> None:
         self._on_cleared()

@@ -54,6 +54,13 @@ class ReviewRegions(QObject):
         self._seen: set[Box] = set()
         self._case: OpenCase | None = None
         self._task: Task | None = None
+        self._outdated: bool | None = None
+        session.case_changed.connect(self._ask_again, thread="main")
+
+    def disconnect_all(self) -> None:
+        """Stop listening to the session."""
+        self.session.case_changed.disconnect(self._ask_again)
+        self._drop_task()
 
     # ---------------------------------------------------------------- what there is
 
@@ -72,7 +79,18 @@ class ReviewRegions(QObject):
         return [n for n in self.undecided if self.regions[n].confidence >= sure - 1e-9]
 
     def outdated(self) -> bool:
-        """Whether the shown case has a newer prediction than the one that is shown."""
+        """Whether the shown case has a newer prediction than the one that is shown.
+
+        Asked of the study once after each change: buttons ask many times per key. A verdict asks the study again.
+        """
+        if self._outdated is None:
+            self._outdated = self._is_outdated()
+        return self._outdated
+
+    def _ask_again(self, _name: str = "") -> None:
+        self._outdated = None
+
+    def _is_outdated(self) -> bool:
         study, case = self.session.study, self.cases.shown
         if study is None or case is None or case.name != self.canvas.case or self.session.is_blind(case.name):
             return False
@@ -137,6 +155,7 @@ class ReviewRegions(QObject):
 
     def _clear_regions(self) -> None:
         """Another case, or none."""
+        self._outdated = None
         self._drop_task()
         self._case = self.current = None
         self.regions, self.hidden, self._seen = [], Hidden(), set()
