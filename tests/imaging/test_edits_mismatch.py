@@ -87,9 +87,7 @@ def test_smoothing_takes_noise_off_but_not_the_brains_edge(maps):
 @pytest.mark.parametrize("told", [True, False])
 def test_every_unit_of_adc_gives_the_same(maps, unit, factor, told):
     tmax, adc, _, core = maps
-    found = find_mismatch(
-        tmax, (adc * factor).astype(np.float32), SPACING, adc_unit=unit if told else "automatic"
-    )
+    found = find_mismatch(tmax, (adc * factor).astype(np.float32), SPACING, adc_unit=unit if told else "automatic")
     np.testing.assert_array_equal(found.core, core)
     assert any(f"ADC read as {unit}" in note for note in found.notes) is not told
 

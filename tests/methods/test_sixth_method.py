@@ -112,6 +112,7 @@ def test_it_trains_and_predicts(copy, tmp_path):
     assert [file for file in study.rglob("*.nii.gz") if "predictions" in file.parts]
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contract_of_all_methods(copy):
     contract = Path(__file__).with_name("test_contract.py")
     words = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "pseudo-label", str(contract)]

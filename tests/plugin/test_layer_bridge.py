@@ -68,8 +68,12 @@ def test_hidden_layers_of_a_case_that_was_left_do_not_come(viewer: Any, bridge: 
     assert names(viewer) == ["p008 · DWI", "p008 · T2", "p008 · labels"]
 
 
+def mouse_press() -> SimpleNamespace:
+    return SimpleNamespace(type="mouse_press", handled=False, modifiers=(), button=1, position=(0.0, 0.0, 0.0))
+
+
 def test_no_layer_comes_in_the_middle_of_a_stroke(viewer: Any, bridge: LayerBridge, qtbot: Any) -> None:
-    event = SimpleNamespace(type="mouse_press", handled=False, modifiers=(), button=1)
+    event = mouse_press()
     bridge.show(predicted_case())
     mouse_press_callbacks(viewer, event)
     qtbot.wait(400)
@@ -97,7 +101,7 @@ def test_a_release_that_got_lost_does_not_hold_layers_back_for_ever(
 ) -> None:
     monkeypatch.setattr(pointer, "LONGEST_REST_S", 0.3)
     bridge.show(predicted_case())
-    mouse_press_callbacks(viewer, SimpleNamespace(type="mouse_press", handled=False, modifiers=(), button=1))
+    mouse_press_callbacks(viewer, mouse_press())
     qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=5000)
 
 

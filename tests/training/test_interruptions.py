@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from napari_penumbra.domain.diagnosis import DIAGNOSES
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.methods import names
+from napari_penumbra.training import turn
 from napari_penumbra.training.build import make_trainer
 from napari_penumbra.training.turn import Turn, device_of
 from napari_penumbra.training.worker import work
@@ -54,6 +56,7 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 import torch
+from napari_penumbra.training import turn
 from napari_penumbra.training.build import make_trainer, read_spec
 
 torch.set_num_threads(1)
@@ -167,16 +170,19 @@ def sleeper() -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 
 
-def stand_in_line(turn: Turn, pid: int) -> None:
+def stand_in_line(place: Turn, pid: int) -> Path:
     """Put another process' ticket into the queue."""
-    turn._draw()
-    assert turn._ticket is not None
-    data = json.loads(turn._ticket.read_text())
+    place._draw()
+    assert place._ticket is not None
+    data = json.loads(place._ticket.read_text())
     created = psutil.Process(pid).create_time()
-    turn._ticket.write_text(json.dumps(data | {"pid": pid, "created": created}))
+    place._ticket.write_text(json.dumps(data | {"pid": pid, "created": created}))
+    return place._ticket
 
 
-def test_who_comes_later_waits_for_those_before_and_a_dead_one_does_not_count(root: Path) -> None:
+def test_who_comes_later_waits_for_those_before_and_a_dead_one_does_not_count(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = [root / "runs" / name for name in ("a", "b", "c")]
     for run in runs:
         run.mkdir(parents=True)
@@ -192,6 +198,8 @@ def test_who_comes_later_waits_for_those_before_and_a_dead_one_does_not_count(ro
             ending.send_signal(signal.SIGKILL)
             ending.wait()
 
+        later = time.time() + 1
+        monkeypatch.setattr(turn, "_born", lambda: later)
         third = Turn(runs[2], "cpu")
         assert third.take(tell, lambda: False)
         assert [(e.kind, e.metrics["place"]) for e in told] == [(Kind.QUEUED, 2), (Kind.QUEUED, 1)]
@@ -205,13 +213,34 @@ def test_who_comes_later_waits_for_those_before_and_a_dead_one_does_not_count(ro
             process.wait()
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_worker_that_wakes_up_sooner_goes_ahead_only_if_it_has_begun(root: Path, begun: bool) -> None:
+    """Two trainings queued at once: the later one's process may draw its ticket first."""
+    runs = [root / "runs" / name for name in ("asked for first", "asked for second")]
+    for run in runs:
+        run.mkdir(parents=True)
+    later = sleeper()  # made after this process, which stands for the first run
+    try:
+        ticket = stand_in_line(Turn(runs[1], "cpu"), later.pid)
+        ticket.write_text(json.dumps(json.loads(ticket.read_text()) | {"begun": begun}))
+        told: list[Progress] = []
+        first = Turn(runs[0], "cpu")
+        assert first.take(told.append, lambda: bool(told)) is not begun
+        assert len(told) == begun
+        first.give_back()
+    finally:
+        later.kill()
+        later.wait()
+
+
 def test_a_run_can_leave_the_queue(root: Path) -> None:
     spec = make_spec(root, "supervised", steps=2)
     run = write_run(root, "run", spec)
     (root / "runs" / "other").mkdir()
     before = sleeper()
     try:
-        stand_in_line(Turn(root / "runs" / "other", "cpu"), before.pid)
+        ticket = stand_in_line(Turn(root / "runs" / "other", "cpu"), before.pid)
+        ticket.write_text(json.dumps(json.loads(ticket.read_text()) | {"begun": True}))
         (run / "stop").touch()
         assert work(run, "train") == 0
     finally:

@@ -33,13 +33,19 @@ _LOCK_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A place in the queue: ``run`` is the run's folder, ``pid`` and ``created`` its process."""
+    """A place in the queue: ``run`` is the run's folder, ``pid`` and ``created`` its process; ``begun``: it trains."""
 
     number: int
     run: str
     pid: int
     created: float
     host: str
+    begun: bool = False
+
+    @property
+    def place(self) -> tuple[float, int]:
+        """Order in which runs were asked for: that in which their processes were made, not in which they woke up."""
+        return self.created, self.number
 
     @property
     def stands(self) -> bool:
@@ -83,7 +89,7 @@ class Turn:
         with contextlib.suppress(OSError, filelock.Timeout):
             self._draw()
         told = 0
-        while ahead := self._ahead():
+        while ahead := self._begin():
             if stopping():
                 self.give_back()
                 return False
@@ -108,9 +114,26 @@ class Turn:
                 if not ticket.stands:
                     self._file(ticket.number).unlink(missing_ok=True)
             self._number = max((ticket.number for ticket in known), default=0) + 1
-            data = {"run": str(self.run), "pid": os.getpid(), "created": psutil.Process().create_time()}
-            write_text(self._file(self._number), json.dumps(data | {"host": socket.gethostname()}))
             self._ticket = self._file(self._number)
+            self._write(begun=False)
+
+    def _begin(self) -> list[Ticket]:
+        """Take the turn if nobody is ahead; returns who is."""
+        if self._ticket is None:
+            return []
+        try:
+            # Locked: of two that see nobody ahead at the same moment only one may begin.
+            with filelock.FileLock(self.home / "lock", timeout=_LOCK_SECONDS):
+                ahead = self._ahead()
+                if not ahead:
+                    self._write(begun=True)
+                return ahead
+        except (OSError, filelock.Timeout):
+            return self._ahead()
+
+    def _write(self, begun: bool) -> None:
+        process = {"pid": os.getpid(), "created": _born(), "host": socket.gethostname()}
+        write_text(self._file(self._number), json.dumps({"run": str(self.run), **process, "begun": begun}))
 
     def _file(self, number: int) -> Path:
         return self.home / f"{number:09d}.json"
@@ -121,17 +144,23 @@ class Turn:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 data = json.loads(file.read_text(encoding="utf-8"))
                 known = str(data["run"]), int(data["pid"]), float(data["created"]), str(data["host"])
-                tickets.append(Ticket(int(file.stem), *known))
+                tickets.append(Ticket(int(file.stem), *known, begun=bool(data.get("begun", True))))
         return tickets
 
     def _ahead(self) -> list[Ticket]:
-        if self._ticket is None:
-            return []
-        return [t for t in self._tickets() if t.number < self._number and self._counts(t) and t.stands]
+        """List those who train, and those who wait and were asked for before; the one that trains first."""
+        mine = _born(), self._number
+        others = [t for t in self._tickets() if t.number != self._number and self._counts(t) and t.stands]
+        return sorted((t for t in others if t.begun or t.place < mine), key=lambda t: (not t.begun, t.place))
 
     def _counts(self, ticket: Ticket) -> bool:
         """Tickets in the copy of a study belong to the original's processes."""
         return self.home.name != "cpu" or Path(ticket.run).parent == self.run.parent
+
+
+def _born() -> float:
+    """When this process was made, in seconds since 1970."""
+    return psutil.Process().create_time()
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def _bind_tools(dock: Dock) -> None:
         bind(page, "]", partial(tools.resize_brush, 1), name="brush_larger", text="Larger brush", repeat=True)
         bind(page, "Shift+B", tools.flip_shape, name="brush_shape", text="Brush: disc or ball")
         # On the Review page what came last may be a verdict.
-        undo, press = (tools.undo, canvas.undo) if mine else (review_undo, review_undo.click)
+        undo, press = (tools.undo, canvas.undo) if mine else (review_undo, dock.review_page.undo)
         bind(page, "Ctrl+Z", press, shown_on=(undo,), name="undo", text="Undo the last stroke or verdict")
         bind(page, "Tab", canvas.flip_modality, name="flip_modality", text="Next modality")
         back = partial(canvas.flip_modality, -1)

@@ -150,7 +150,7 @@ class ReviewPage(QWidget):
             "reject_region": lambda: self.review.decide(Verdict.REJECT),
             "unknown_region": lambda: self.review.decide(Verdict.UNKNOWN),
             "accept_rest": lambda: self.review.accept_rest(self.rest.sure),
-            "undo_decision": lambda: self.review.undo(),
+            "undo_decision": self._undo,
             "show_more": lambda: self.review.show_more(),
             "accept_case": lambda: self.cases.accept(),
             "next_review": lambda: self.open_next_predicted(),
@@ -161,6 +161,15 @@ class ReviewPage(QWidget):
         """Do what a button says; while a consensus is settled its places are what the buttons mean."""
         if not self.folds.press(name):
             action()
+
+    def undo(self) -> None:
+        """Take back what came last on this case: a settling, a verdict or a stroke, whether or not a button shows."""
+        self._press("undo_decision", self._undo)
+
+    def _undo(self) -> None:
+        # A stroke made while a fold is open, or on a case without a prediction, is none of the review's.
+        if not self.review.undo() and not self.cases.why_not_edit():
+            self.canvas.undo()
 
     def _on_fold(self, on: bool) -> None:
         """A fold that is open has the page to itself: what is not seen must not answer to keys either."""
