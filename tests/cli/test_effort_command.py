@@ -41,4 +41,4 @@ def test_effort_of_a_study(cli: Cli, study: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written(cli: Cli, study: Path, tmp_path: Path) -> None:
-    cli("effort", study, "--csv", tmp_path / "nowhere" / "effort.csv", code=6)
+    assert "effort.csv" in cli("effort", study, "--csv", tmp_path / "nowhere" / "effort.csv", code=6).err

@@ -81,8 +81,8 @@ def test_ctrl_c_and_going_on(cli: Cli, study: Path, cohort: Path, background: Ba
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--order", "alphabet", "--held-out", "1"), "not an order"),
-        (("--order", "random", "--order", "alphabet"), "not an order"),
+        (("--order", "alphabet", "--held-out", "1"), "no order called"),
+        (("--order", "random", "--order", "alphabet"), "no order called"),
         (("--reference", "nowhere"), "does not exist"),
         (("--method", "oracle"), "no method"),
         (("--method", "mean-teacher", "--set", "widht=3"), "Did you mean width?"),

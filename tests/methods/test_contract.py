@@ -46,8 +46,10 @@ def third_party(tmp_path_factory):
     )
     sys.path.insert(0, str(site))
     importlib.invalidate_caches()
+    methods._plugins.look_again()
     yield
     sys.path.remove(str(site))
+    methods._plugins.look_again()
     for name in ("cautious_teacher", "not_a_method"):
         sys.modules.pop(name, None)
 

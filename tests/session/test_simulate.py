@@ -301,7 +301,7 @@ def test_the_recommended_method_is_chosen_once(source: Path, tmp_path: Path, wor
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"order": "alphabet"}, "not an order"),
+        ({"order": "alphabet"}, "no order called"),
         ({"held_out": 6}, "9 cases have reference labels"),
         ({"start": 0}, "need 4 at least"),
     ],

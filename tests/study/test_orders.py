@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_penumbra.domain import plugins
 from napari_penumbra.domain.case import CaseRow, CaseState, Role
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.study import orders
@@ -304,8 +305,8 @@ def test_another_package_brings_an_order(monkeypatch: pytest.MonkeyPatch, caplog
         SimpleNamespace(name="broken", value="x:Broken", load=broken),
         SimpleNamespace(name="wrong", value="x:Wrong", load=lambda: int),
     ]
-    monkeypatch.setattr(orders, "entry_points", lambda group: points if group == orders.GROUP else [])
-    orders._third_party.cache_clear()
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == orders.GROUP else [])
+    orders._plugins.look_again()
     try:
         assert orders.names()[-3:] == ["backwards", "broken", "wrong"]
         assert names("backwards", Pool([new(0), new(1)])) == ["c1", "c0"]
@@ -316,7 +317,7 @@ def test_another_package_brings_an_order(monkeypatch: pytest.MonkeyPatch, caplog
         with pytest.raises(UsageError, match="not a napari-penumbra order"):
             orders.get("wrong")
     finally:
-        orders._third_party.cache_clear()
+        orders._plugins.look_again()
 
 
 def test_orders_are_single_files_with_one_line_in_the_registry() -> None:

@@ -10,12 +10,9 @@ Nothing is imported until it is asked for.
 
 from __future__ import annotations
 
-import logging
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
-from napari_penumbra.domain.errors import UsageError
+from napari_penumbra.domain.plugins import Plugins
 
 if TYPE_CHECKING:
     from napari_penumbra.methods._base import Method
@@ -30,12 +27,12 @@ REGISTRY: dict[str, str] = {
     "supervised": "napari_penumbra.methods.supervised:Supervised",
 }
 
-_log = logging.getLogger(__name__)
+_plugins = Plugins(GROUP, REGISTRY, "method")
 
 
 def names() -> list[str]:
     """List every method: ours first, then those of installed packages in alphabetical order."""
-    return [*REGISTRY, *sorted(_third_party())]
+    return _plugins.names()
 
 
 def get(name: str) -> type[Method]:
@@ -46,45 +43,9 @@ def get(name: str) -> type[Method]:
     UsageError
         No method has this name; or the package that offers it cannot be imported, or offers something else.
     """
-    others = {} if name in REGISTRY else _third_party()
-    if name not in REGISTRY and name not in others:
-        raise UsageError(f'There is no method called "{name}".', f"Choose one of: {', '.join(names())}.")
-    target = REGISTRY.get(name) or others[name].value
-    if name in REGISTRY:
-        return _checked(name, _load(target))
-    try:
-        loaded = others[name].load()
-    except Exception as error:
-        # Whatever a foreign package raises must not end the program.
-        raise UsageError(
-            f'The method "{name}" could not be loaded from {target}.',
-            "Update or uninstall the package that brings it.",
-            details=repr(error),
-        ) from error
-    return _checked(name, loaded)
-
-
-def _load(target: str) -> object:
-    module, _, attribute = target.partition(":")
-    return getattr(import_module(module), attribute)
-
-
-def _checked(name: str, loaded: object) -> type[Method]:
     from napari_penumbra.methods._base import Method
 
+    loaded = _plugins.load(name)
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
-        raise UsageError(
-            f'The method "{name}" is not a napari-penumbra method.', "Tell the author of the package that brings it."
-        )
+        raise _plugins.refused(name)
     return loaded
-
-
-def _third_party() -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        if point.name in REGISTRY or point.name in found:
-            # Ours, or the first one found, stays: a run's record must mean one method only.
-            _log.warning("A second method called %s (%s) is left out.", point.name, point.value)
-            continue
-        found[point.name] = point
-    return found

@@ -212,7 +212,7 @@ def _round(plain: dict[str, Any]) -> Round:
 def check(settings: Settings, orders: Sequence[str], referenced: int) -> None:
     """Refuse settings that cannot be carried out with so many referenced cases, in words."""
     if settings.order not in orders:
-        raise UsageError(f'"{settings.order}" is not an order of cases.', f"Choose one of {', '.join(orders)}.")
+        raise UsageError(f'There is no order called "{settings.order}".', f"Choose one of: {', '.join(orders)}.")
     needed = settings.start + settings.held_out + settings.per_round
     if settings.start < 1 or settings.held_out < 1 or referenced < needed:
         raise UsageError(
