@@ -14,7 +14,7 @@ from superqt import QLabeledDoubleSlider
 
 from napari_penumbra.imaging.edits import TOOLS, Edit, Stopped
 from napari_penumbra.widgets.dock import Dock
-from napari_penumbra.widgets.edit_controller import State
+from napari_penumbra.widgets.edit_controller import LIVE_MS, State
 from napari_penumbra.widgets.edit_words import change_words
 
 BY_KEY = {tool.key: tool for tool in TOOLS}
@@ -223,6 +223,19 @@ def test_picking_another_class_previews_that_one(dock, edits, canvas, qtbot):
     assert edits.controller.edit is None
     qtbot.waitUntil(lambda: edits.controller.edit is not None)
     assert set(edits.controller.edit.tally()) == {2}
+
+
+def test_a_stroke_with_a_newly_picked_class_leaves_no_preview_behind(dock, edits, canvas, qtbot):
+    """Picking a class makes a preview due; a stroke that comes before it must not be followed by it."""
+    painted(canvas)
+    canvas.paint(((0, 0, 0), (1, 4, 4)), 2)
+    preview_of(edits, qtbot, "margin")
+    canvas.class_changed.emit(2)
+    canvas.paint(((0, 5, 5), (1, 7, 7)), 2)
+    assert "changed meanwhile" in edits.words.text()
+    qtbot.wait(3 * LIVE_MS)
+    assert edits.controller.state is State.READY
+    assert canvas.preview is None
 
 
 def test_read_only_allows_no_tool(dock, edits, monkeypatch):

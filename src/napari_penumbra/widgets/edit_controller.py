@@ -333,7 +333,7 @@ class EditController(QObject):
     def _on_stroke(self, box: Box, after: object) -> None:
         if self._applying:
             return
-        if self.edit is not None or self._run is not None:
+        if self.edit is not None or self._run is not None or self._soon.isActive():
             self._gone_stale()
         elif self.tool is None and self.words:  # what was said of the last tool is no news any more
             self.words = ""
@@ -341,6 +341,7 @@ class EditController(QObject):
 
     def _gone_stale(self) -> None:
         self._drop()
+        self._soon.stop()  # a preview that was due for the labels of before the stroke must not come after it
         self.words = "The labels have changed meanwhile: preview again."
         self.changed.emit()
 
