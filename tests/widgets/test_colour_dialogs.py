@@ -11,7 +11,9 @@ from PIL import Image
 from napari_penumbra.domain.colour import COLOUR
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.session import Session
+from napari_penumbra.widgets.add_case_branch import CaseBranch
 from napari_penumbra.widgets.add_cases_dialog import AddCasesDialog
+from napari_penumbra.widgets.add_folder_branch import FolderBranch
 from napari_penumbra.widgets.class_list import ClassList
 from napari_penumbra.widgets.new_study_dialog import NewStudyDialog
 from napari_penumbra.widgets.region_list import RegionList
@@ -54,10 +56,11 @@ def test_a_folder_of_pictures_is_added(colour_session, qtbot, tmp_path):
     picture(tmp_path / "masks" / "a.png", white=True)
     dialog = AddCasesDialog(colour_session)
     qtbot.addWidget(dialog)
-    dialog.images.set_path(tmp_path / "images")
-    dialog.labels.set_path(tmp_path / "masks")
-    qtbot.waitUntil(lambda: dialog.plan.count() == 2, timeout=5000)
-    assert dialog.plan.item(0).text() == "a · Red Green Blue · with mask"
+    folder = dialog.branch(FolderBranch)
+    folder.images.set_path(tmp_path / "images")
+    folder.labels.set_path(tmp_path / "masks")
+    qtbot.waitUntil(lambda: folder.plan.count() == 2, timeout=5000)
+    assert folder.plan.item(0).text() == "a · Red Green Blue · with mask"
     dialog.add.click()
     qtbot.waitUntil(lambda: dialog._task is None, timeout=20000)
     lines = [dialog.report.item(n).text() for n in range(dialog.report.count())]
@@ -71,9 +74,10 @@ def test_one_picture_takes_one_line(colour_session, qtbot, tmp_path):
     path = picture(tmp_path / "polyp7.png")
     dialog = AddCasesDialog(colour_session, [path])
     qtbot.addWidget(dialog)
-    assert list(dialog.files) == ["RGB"]
-    assert dialog.files["RGB"].path() == path
-    assert dialog.name.text() == "polyp7"
+    case = dialog.branch(CaseBranch)
+    assert list(case.files) == ["RGB"]
+    assert case.files["RGB"].path() == path
+    assert case.name.text() == "polyp7"
     dialog.add.click()
     qtbot.waitUntil(lambda: dialog._task is None, timeout=20000)
     assert tuple(colour_session.opened().read("polyp7").images) == COLOUR

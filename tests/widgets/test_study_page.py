@@ -7,7 +7,9 @@ from array_canvas import SCHEME, write_image, write_labels
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
-from napari_penumbra.widgets.add_cases_dialog import AddCasesDialog, case_name, names_modality
+from napari_penumbra.widgets.add_case_branch import CaseBranch, case_name, names_modality
+from napari_penumbra.widgets.add_cases_dialog import AddCasesDialog
+from napari_penumbra.widgets.add_folder_branch import FolderBranch
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.messages import MessageBar
 from napari_penumbra.widgets.new_study_dialog import NewStudyDialog
@@ -119,8 +121,9 @@ def test_dropped_files_fill_the_dialog_and_are_added(study, page, tmp_path, qtbo
     drop(page, write_image(tmp_path / "q1_T2.nii.gz"), write_image(tmp_path / "q1_DWI.nii.gz"))
     dialog = page._dialog
     assert isinstance(dialog, AddCasesDialog)
-    assert dialog.name.text() == "q1"
-    assert dialog.files["T2"].path().name == "q1_T2.nii.gz"
+    case = dialog.branch(CaseBranch)
+    assert case.name.text() == "q1"
+    assert case.files["T2"].path().name == "q1_T2.nii.gz"
     dialog.add.click()
     qtbot.waitUntil(lambda: "q1" in names(page), timeout=10_000)
     qtbot.waitUntil(lambda: dialog._task is None)
@@ -151,9 +154,10 @@ def test_a_folder_is_previewed_and_added_with_masks(study, page, tmp_path, qtbot
     write_labels(masks / "q1.nii.gz")
     drop(page, images)
     dialog = page._dialog
-    dialog.labels.set_path(masks)
-    qtbot.waitUntil(lambda: dialog.plan_words.text() == "2 cases will be added, 1 with a mask.", timeout=5000)
-    assert [dialog.plan.item(n).text() for n in range(2)] == ["q1 · DWI T2 · with mask", "q2 · DWI T2 · no mask"]
+    folder = dialog.branch(FolderBranch)
+    folder.labels.set_path(masks)
+    qtbot.waitUntil(lambda: folder.plan_words.text() == "2 cases will be added, 1 with a mask.", timeout=5000)
+    assert [folder.plan.item(n).text() for n in range(2)] == ["q1 · DWI T2 · with mask", "q2 · DWI T2 · no mask"]
     dialog.add.click()
     qtbot.waitUntil(lambda: {"q1", "q2"} <= set(names(page)), timeout=10_000)
     qtbot.waitUntil(lambda: dialog._task is None)
