@@ -420,6 +420,18 @@ def test_students_see_different_noise_and_annotated_patches_none():
     assert torch.equal(seen["teacher"][0], step.unlabelled)
 
 
+def test_students_see_other_contrasts_of_what_the_teacher_labels_as_it_is():
+    made = method(**PUBLISHED | {"view_contrast": 3.0})
+    seen = shown_to(made)
+    step = batch(20)
+    losses_of(made, step)
+    (one,), (two,) = seen["student1"], seen["student2"]
+    assert torch.equal(one[:2], step.image)
+    assert torch.equal(seen["teacher"][0], step.unlabelled)
+    assert all(float((x[2:4] - step.unlabelled).abs().mean()) > 0.1 for x in (one, two))
+    assert float((one[2:4] - two[2:4]).abs().mean()) > 0.1
+
+
 def test_annotated_patches_are_mixed_in_supervised_steps_when_asked():
     made = method(pretrain_mixing=True)
     seen = shown_to(made)

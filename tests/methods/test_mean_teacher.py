@@ -164,6 +164,18 @@ def test_student_and_teacher_see_different_noise_and_annotated_patches_none():
     assert abs(float(torch.corrcoef(torch.stack([n.flatten() for n in noises]))[0, 1])) < 0.1
 
 
+def test_student_alone_sees_another_contrast():
+    made = method(additive_noise=0, multiplicative_noise=0, view_contrast=3.0)
+    seen = {}
+    made.student.register_forward_hook(lambda m, inputs, out: seen.update(student=inputs[0].clone()))
+    made.teacher.register_forward_hook(lambda m, inputs, out: seen.update(teacher=inputs[0].clone()))
+    step = batch(50)
+    made.phases()[0].losses(step)
+    assert torch.equal(seen["student"][:2], step.image)
+    assert torch.equal(seen["teacher"], step.unlabelled)
+    assert float((seen["student"][2:] - step.unlabelled).abs().mean()) > 0.1
+
+
 def test_unknown_voxels_count_in_the_consistency_only():
     """A batch of which nothing is annotated still teaches through its unlabelled half."""
     made = method()

@@ -54,6 +54,31 @@ class MethodConfig(BaseModel):
             "method was published for, and slices where cases have one slice only."
         ),
     )
+    augment_contrast: float = Field(
+        1.0,
+        ge=0,
+        le=5,
+        title="Change contrast",
+        description=(
+            "How much brightness, contrast and noise of training patches are varied: 1 is little, 3 makes up for "
+            "scanners that none of the annotated cases comes from, 0 leaves them alone."
+        ),
+    )
+    augment_degrees: float = Field(
+        0.0,
+        ge=0,
+        le=180,
+        title="Turn by up to",
+        description="Training patches are turned in their plane by a random angle up to this, beside flips.",
+        json_schema_extra={"unit": "degrees"},
+    )
+    augment_zoom: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        title="Zoom by up to",
+        description="Training patches are enlarged or reduced in their plane by up to this share.",
+    )
     keep_best: bool = Field(
         False,
         title="Keep the best weights",

@@ -135,6 +135,16 @@ class CoLearningConfig(RecipeConfig):
         description="Noise on the unlabelled and mixed patches that a student sees, its own for each student.",
         json_schema_extra={"unit": "standard deviations of the image"},
     )
+    view_contrast: float = Field(
+        0.0,
+        ge=0,
+        le=5,
+        title="Other contrast for students",
+        description=(
+            "How much brightness and contrast of unlabelled and mixed patches are varied for each student alone, in "
+            "the units of Change contrast; 0, as published: they see what the teacher labelled."
+        ),
+    )
     refresh_steps: int = Field(
         0,
         ge=0,

@@ -35,6 +35,7 @@ from torch.func import functional_call
 
 from napari_penumbra.methods._base import IGNORE, Losses, Method, MethodConfig, Phase, Problem, StepBatch, Streams
 from napari_penumbra.methods._co_learning_config import CO_LEARNING_PRESETS, CoLearningConfig
+from napari_penumbra.methods._contrast import vary_contrast
 from napari_penumbra.methods._dense import dense_softmax
 from napari_penumbra.methods._functional import (
     add_noise,
@@ -302,6 +303,9 @@ class CoLearning(Method):
         return soft_dice_loss(probability, target, known.unsqueeze(1).to(probability.dtype), self.config.dice_over)
 
     def _noisy(self, image: Tensor) -> Tensor:
+        """What a student sees: the teacher labelled the patch as it is."""
+        if self.config.view_contrast:
+            image = vary_contrast(image, self.config.view_contrast)
         return add_noise(image, self.config.noise, 0.0) if self.config.noise else image
 
 

@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from napari_penumbra.methods._base import Losses, Method, MethodConfig, Phase, Problem, StepBatch, Streams
+from napari_penumbra.methods._contrast import vary_contrast
 from napari_penumbra.methods._functional import (
     add_noise,
     average_into,
@@ -101,6 +102,16 @@ class MeanTeacherConfig(RecipeConfig):
         le=10,
         title="Multiplicative noise",
         description="Standard deviation of a factor around 1 on what student and teacher see of unlabelled cases.",
+    )
+    view_contrast: float = Field(
+        0.0,
+        ge=0,
+        le=5,
+        title="Other contrast for the student",
+        description=(
+            "How much brightness and contrast of unlabelled patches are varied for the student alone, in the units of "
+            "Change contrast; 0, as published: both see the same. Above 0 it learns to see through contrast."
+        ),
     )
     refresh_steps: int = Field(
         0,
@@ -242,10 +253,10 @@ class MeanTeacher(Method):
     def _student_logits(self, image: Tensor | None, unlabelled: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """One forward for both streams, so that one batch normalisation sees both kinds of cases."""
         if unlabelled is None or image is None:
-            only = self._noisy(unlabelled) if unlabelled is not None else image
+            only = self._seen(unlabelled) if unlabelled is not None else image
             logits = self.student(only)
             return (None, logits) if unlabelled is not None else (logits, None)
-        logits = self.student(torch.cat([image, self._noisy(unlabelled)]))
+        logits = self.student(torch.cat([image, self._seen(unlabelled)]))
         return logits[: len(image)], logits[len(image) :]
 
     def _consistency(self, student_logits: Tensor, unlabelled: Tensor) -> Tensor:
@@ -253,6 +264,11 @@ class MeanTeacher(Method):
         with torch.no_grad():
             target = self.teacher(self._noisy(unlabelled)).float().softmax(1)
         return soft_dice_loss(student_logits.float().softmax(1), target, over=self.config.consistency_over)
+
+    def _seen(self, unlabelled: Tensor) -> Tensor:
+        """What the student sees; the teacher sees the patch with other noise, and as bright as it is."""
+        strength = self.config.view_contrast
+        return self._noisy(vary_contrast(unlabelled, strength) if strength else unlabelled)
 
     def _noisy(self, image: Tensor) -> Tensor:
         return add_noise(image, self.config.additive_noise, self.config.multiplicative_noise)

@@ -1,23 +1,26 @@
-"""Batched augmentation on the device: the same turn for image and label, small changes of intensity for the image.
+"""Batched augmentation on the device: the same turn for image and label, changes of intensity for the image.
 
 All random numbers come from one CPU generator, so a run is the same on every device and can be continued exactly.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Self
+
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
-_SCALE = 0.1
-_SHIFT = 0.1
-_GAMMA = (0.8, 1.25)
-_NOISE = 0.1
-_CHANCE = 0.3
-"""Of gamma and of noise, per patch."""
+from napari_penumbra.methods._base import IGNORE, MethodConfig
+from napari_penumbra.methods._contrast import vary_contrast
+
+_SQUARE = 1.05
+"""Voxels whose in-plane edges differ by less may be turned by a right angle."""
 
 
 class Augment:
-    """Random flips, quarter turns, and intensity changes.
+    """Random flips, quarter turns, turns by any angle, zoom, and intensity changes.
 
     Parameters
     ----------
@@ -25,11 +28,36 @@ class Augment:
         CPU generator; its state belongs into the checkpoint.
     quarter_turns
         Whether y and x may be exchanged: only for square voxels (and then only for square patches).
+    contrast
+        How strong the changes of intensity are; 1 is little, 0 none.
+    degrees, zoom
+        Largest angle of a turn in the plane of y and x, and largest share by which it is enlarged or reduced. 0 for
+        both: no voxel is interpolated.
+    aspect
+        Height of a voxel over its width.
     """
 
-    def __init__(self, generator: torch.Generator, quarter_turns: bool) -> None:
+    def __init__(
+        self,
+        generator: torch.Generator,
+        quarter_turns: bool,
+        contrast: float = 1.0,
+        degrees: float = 0.0,
+        zoom: float = 0.0,
+        aspect: float = 1.0,
+    ) -> None:
         self.generator = generator
         self.quarter_turns = quarter_turns
+        self.contrast = contrast
+        self.degrees, self.zoom, self.aspect = degrees, zoom, aspect
+
+    @classmethod
+    def of(cls, config: MethodConfig, spacing: tuple[float, float, float], seed: int) -> Self:
+        """Make the augmentation of a method's parameters, for voxels of a size (z, y, x) in mm."""
+        _, height, width = spacing
+        square = max(height, width) <= _SQUARE * min(height, width)
+        turned = (config.augment_contrast, config.augment_degrees, config.augment_zoom)
+        return cls(torch.Generator().manual_seed(seed), square, *turned, height / width)
 
     def __call__(self, image: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Augment a batch.
@@ -44,10 +72,13 @@ class Augment:
         Returns
         -------
         tuple
-            New tensors of the same shapes; labels are moved, never interpolated.
+            New tensors of the same shapes; labels are moved, never interpolated. What a turn brings in from beyond the
+            patch is 0 and `IGNORE`, as beyond the volume.
         """
         image, label = self._turn(image, label)
-        return self._tint(image), label
+        if self.degrees or self.zoom:
+            image, label = self._warp(image, label)
+        return vary_contrast(image, self.contrast, self.generator), label
 
     def _rand(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.generator)
@@ -64,35 +95,29 @@ class Augment:
                 labels.append(_moved(label[n], axes, swap))
         return torch.stack(images), torch.stack(labels) if label is not None else None
 
-    def _tint(self, image: Tensor) -> Tensor:
-        batch, channels = image.shape[:2]
-        device = image.device
-        # A missing modality is all zeros and stays so: a shift would make it look like a present one.
-        present = (image != 0).flatten(2).any(dim=2)[:, :, None, None, None].float()
-        drawn = self._gamma(batch, channels)
-        if bool((drawn != 1).any()):
-            gamma = drawn.to(device)
-            low, high = image.flatten(2).aminmax(dim=2)
-            low, high = low[:, :, None, None, None], high[:, :, None, None, None]
-            span = (high - low).clamp_min(1e-6)
-            image = torch.where(gamma == 1, image, ((image - low) / span).clamp(0, 1).pow(gamma) * span + low)
-        scale = 1 + _SCALE * self._normal(batch, channels).to(device)
-        shift = _SHIFT * self._normal(batch, channels).to(device)
-        image = image * scale + shift
-        strength = _NOISE * self._rand(batch, 1, 1, 1, 1) * (self._rand(batch, 1, 1, 1, 1) < _CHANCE)
-        if bool((strength > 0).any()):
-            # Drawn on the CPU like all else; costs 3 ms per million voxels there.
-            noise = torch.randn(image.shape, generator=self.generator)
-            image = image + noise.to(device) * strength.to(device)
-        return image * present
+    def _warp(self, image: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Turn and zoom in the plane of y and x; all slices of a patch alike, as the slices' thickness demands."""
+        height, width = image.shape[-2:]
+        grid = self._grid(len(image), height, width).to(image.device)
+        planes = image.flatten(1, 2)
+        moved = grid_sample(planes, grid, "bilinear", "zeros", align_corners=False).view_as(image)
+        if label is None:
+            return moved, None
+        # One more than the label: what comes from beyond the patch is 0 then, and no class is.
+        raised = label.float() + 1
+        nearest = grid_sample(raised, grid, "nearest", "zeros", align_corners=False).round().to(label.dtype) - 1
+        return moved, nearest.masked_fill(nearest < 0, IGNORE)
 
-    def _gamma(self, batch: int, channels: int) -> Tensor:
-        low, high = _GAMMA
-        drawn = low + (high - low) * self._rand(batch, channels, 1, 1, 1)
-        return torch.where(self._rand(batch, 1, 1, 1, 1) < _CHANCE, drawn, torch.ones(()))
-
-    def _normal(self, batch: int, channels: int) -> Tensor:
-        return torch.randn((batch, channels, 1, 1, 1), generator=self.generator)
+    def _grid(self, batch: int, height: int, width: int) -> Tensor:
+        """Where each pixel comes from, (B, Y, X, 2) as (x, y) in -1 to 1; distances are kept on oblong voxels."""
+        angle = (2 * self._rand(batch) - 1) * math.radians(self.degrees)
+        size = (1 + self.zoom) ** (2 * self._rand(batch) - 1)
+        y = ((torch.arange(height) + 0.5) / height * 2 - 1)[None, :, None]
+        x = ((torch.arange(width) + 0.5) / width * 2 - 1)[None, None, :]
+        # Half the patch's height over half its width, in mm.
+        shape = height * self.aspect / width
+        cos, sin = (torch.cos(angle) / size)[:, None, None], (torch.sin(angle) / size)[:, None, None]
+        return torch.stack([cos * x + sin * y * shape, cos * y - sin * x / shape], dim=-1)
 
 
 def _moved(volume: Tensor, axes: list[int], swap: bool) -> Tensor:

@@ -41,8 +41,6 @@ from napari_penumbra.training.watch import Watch
 VALIDATIONS = 20
 """A validation every 5 % of the steps."""
 CHECKPOINT_SECONDS = 60.0
-_SQUARE = 1.05
-"""Voxels whose in-plane edges differ by less may be turned by a right angle."""
 
 
 def no_news() -> None:
@@ -143,10 +141,9 @@ class Trainer:
         # Unknown voxels of partially labelled cases can teach whatever unlabelled cases can.
         without = [*self._teaching("unlabelled"), *self.labelled.partial_cases()]
         self.unlabelled: PatchStream | None = self.unlabelled_stream(without) if without else None
-        _, height, width = self.plan.spacing
-        square = max(height, width) <= _SQUARE * min(height, width)
-        self.augment_labelled = Augment(torch.Generator().manual_seed(2 * seed + 1), square)
-        self.augment_unlabelled = Augment(torch.Generator().manual_seed(2 * seed + 2), square)
+        config, spacing = self.order.method.config, self.plan.spacing
+        self.augment_labelled = Augment.of(config, spacing, 2 * seed + 1)
+        self.augment_unlabelled = Augment.of(config, spacing, 2 * seed + 2)
 
     def _teaching(self, role: str) -> list[SpecCase]:
         """Cases of a role, but for scans that are the same as a frozen one."""
