@@ -21,7 +21,7 @@ def check_fit(plan: Plan, spec: RunSpec) -> None:
         raise ModelError(
             f"The model needs {', '.join(missing)}, which this study does not have.", "Train a model in this study."
         )
-    if plan.values != spec.labels.values:
+    if set(plan.values) != set(spec.labels.values):
         raise ModelError(
             f"The model knows the label values {_listed(plan.values)}, the study has {_listed(spec.labels.values)}.",
             "Train a model in this study.",

@@ -20,12 +20,12 @@ from napari_penumbra.inference.predictor import Predictor
 from napari_penumbra.inference.run import PredictionRun
 from napari_penumbra.methods._base import Method
 from napari_penumbra.training import checkpoint as checkpoints
-from napari_penumbra.training.checkpoint import METHOD_PREFIX, load_method, under
+from napari_penumbra.training.checkpoint import load_method
 from napari_penumbra.training.crew import Crew
 from napari_penumbra.training.events import Tell
-from napari_penumbra.training.learner import restore_weights
 from napari_penumbra.training.learning_on import PoolFile
-from napari_penumbra.training.plan import configure, make_plan, problem_of
+from napari_penumbra.training.plan import configure, problem_of
+from napari_penumbra.training.starting import begin_from, plan_of, starting_model
 from napari_penumbra.training.trainer import Order, Trainer
 
 
@@ -78,17 +78,18 @@ def make_trainer(
     folder = run / "checkpoints"
     saved = _newest_usable(folder, tell) if resume else None
     # The plan of the checkpoint: the networks know that grid and no other.
-    plan = saved.plan if saved is not None else make_plan(spec)
+    start = starting_model(study_of(run), spec) if saved is None else None
+    plan = saved.plan if saved is not None else plan_of(spec, start)
     method = make_method(spec, plan)
-    if saved is None and spec.checkpoint is not None:
-        start = checkpoints.load(study_of(run) / spec.checkpoint, optimisers=False)
-        restore_weights(method, under(METHOD_PREFIX, start.weights))
+    if start is not None:
+        tell(Progress(Kind.STAGE, message=begin_from(method, spec.method, start)))
     elif saved is None:
         method.start()
     reference = make_reference(method) if spec.reference else None
     asked = crew.agreed(stopping)
     order = Order(study_of(run), folder, spec, plan, spec.method, method, reference, tell, asked, crew, PoolFile(run))
     trainer = Trainer(order)
+    trainer.watch.modalities = spec.modalities
     if saved is not None:
         trainer.resume(saved)
     elif resume:

@@ -15,12 +15,12 @@ from napari_penumbra.inference.machine import Machine, is_out_of_memory
 from napari_penumbra.inference.plan import Plan
 from napari_penumbra.inference.predictor import Predictor, divisor_of, free_bytes, margin_of
 from napari_penumbra.methods._base import IGNORE, Method, StepBatch
-from napari_penumbra.training.build import make_method, make_reference, read_spec
+from napari_penumbra.training.build import make_method, make_reference, read_spec, study_of
 from napari_penumbra.training.checkpoint import KEPT
 from napari_penumbra.training.learner import Learner
 from napari_penumbra.training.memory import Limits, memory_bytes
-from napari_penumbra.training.plan import make_plan
 from napari_penumbra.training.room import bytes_of
+from napari_penumbra.training.starting import begin_from, plan_of, starting_model
 from napari_penumbra.training.validation import QUICK_CASES
 
 STEPS = 3
@@ -60,10 +60,13 @@ def _failed(error: str, remedy: str, details: str) -> dict[str, Any]:
 
 def _try(run: Path) -> dict[str, Any]:
     spec = read_spec(run)
-    plan = make_plan(spec)
+    start = starting_model(study_of(run), spec)
+    plan = plan_of(spec, start)
     method = make_method(spec, plan)
-    if spec.checkpoint is None:
+    if start is None:
         method.start()
+    else:
+        begin_from(method, spec.method, start)
     reference = make_reference(method) if spec.reference else None
     machine = Machine.choose(spec.device, method)
     free = free_bytes(machine.device)

@@ -61,6 +61,7 @@ class Watch:
     def __init__(self, steps: int, between: int, plan: Plan, say: Callable[[Finding], None]) -> None:
         self.steps = steps
         self.plan = plan
+        self.modalities = plan.modalities  # in the order of a case's images; a model to start from may have another
         self.say = say
         self.every = max(LOOK_EVERY, between // 4)
         self._told: set[str] = set()
@@ -121,9 +122,10 @@ class Watch:
     def met(self, case: SpecCase, image: npt.NDArray[np.float16], labelled: bool) -> None:
         """Look at a case that is drawn from for the first time: (C, z, y, x) as the network sees it."""
         figures = []
-        for modality, path, channel in zip(self.plan.modalities, case.images, image, strict=True):
+        paths = dict(zip(self.modalities, case.images, strict=True))
+        for modality, channel in zip(self.plan.modalities, image, strict=True):
             values = sample(channel)
-            if path is not None and not values.any():
+            if paths[modality] is not None and not values.any():
                 self.say(DIAGNOSES["modality-constant"].found(case.name, modality=modality))
             inside = values[values != 0]
             figures.append(np.percentile(inside, _QUANTILES) if inside.size else np.full(len(_QUANTILES), np.nan))
