@@ -179,8 +179,11 @@ class Reorientation:
 
     def apply(self, ijk: AnyArray) -> AnyArray:
         """Bring an array in the source's ijk order to the target's ijk order."""
-        turned = ijk.transpose(self.order)
-        return np.ascontiguousarray(turned[tuple(slice(None, None, -1 if f else 1) for f in self.flip)])
+        return np.ascontiguousarray(self.view(ijk))
+
+    def view(self, ijk: AnyArray) -> AnyArray:
+        """As `apply`, without a copy."""
+        return ijk.transpose(self.order)[tuple(slice(None, None, -1 if f else 1) for f in self.flip)]
 
     def undo(self, ijk: AnyArray) -> AnyArray:
         """Bring an array in the target's ijk order back to the source's ijk order."""

@@ -17,29 +17,34 @@ import numpy.typing as npt
 
 from napari_penumbra.domain.case import Volume
 from napari_penumbra.domain.colour import COLOUR
-from napari_penumbra.domain.errors import ImageError, LabelError
+from napari_penumbra.domain.errors import ImageError, LabelError, PenumbraError
 from napari_penumbra.domain.grid import AnyArray, Grid, ijk_to_zyx, zyx_to_ijk
-from napari_penumbra.imaging import nifti, pictures, sitk
+from napari_penumbra.imaging import hdf5, nifti, pictures, sitk, tiffs
 from napari_penumbra.imaging.raw import COPY_AGAIN, RawImage, technical, unreadable
 
 write_nifti = nifti.write_nifti
 T = TypeVar("T")
+Spacing = tuple[float, float, float]
+"""Edge lengths of a voxel along x, y, z in mm."""
 
-Format = Literal["NIfTI", "NRRD", "MetaImage", "PNG", "JPEG", "TIFF", "BMP"]
+Format = Literal["NIfTI", "Analyze", "NRRD", "MetaImage", "HDF5", "PNG", "JPEG", "TIFF", "BMP"]
 
 SUFFIXES: dict[str, Format] = {
     ".nii": "NIfTI", ".nii.gz": "NIfTI", ".hdr": "NIfTI", ".hdr.gz": "NIfTI", ".img": "NIfTI", ".img.gz": "NIfTI",
     ".nrrd": "NRRD", ".nhdr": "NRRD", ".mha": "MetaImage", ".mhd": "MetaImage",
+    ".h5": "HDF5", ".hdf5": "HDF5",
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
 }  # fmt: skip
 """What each file name ending promises."""
 
 PICTURES: tuple[Format, ...] = ("PNG", "JPEG", "TIFF", "BMP")
-"""Formats of flat pictures, which know no millimetres."""
+"""Formats of flat pictures, which know no millimetres; a TIFF of several pages is a stack and no picture."""
 
-_READERS: dict[Format, Callable[[Path], RawImage]] = {"NIfTI": nifti.read, "NRRD": sitk.read, "MetaImage": sitk.read}
+_READERS: dict[Format, Callable[[Path, int | None], RawImage]] = {
+    "NIfTI": nifti.read, "Analyze": nifti.read, "NRRD": sitk.read, "MetaImage": sitk.read,
+}  # fmt: skip
 _ENDINGS: dict[Format, str] = {
-    "NIfTI": ".nii or .nii.gz", "NRRD": ".nrrd", "MetaImage": ".mha or .mhd",
+    "NIfTI": ".nii or .nii.gz", "Analyze": ".hdr (its voxels .img)", "NRRD": ".nrrd", "HDF5": ".h5", "MetaImage": ".mha or .mhd",
     "PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "BMP": ".bmp",
 }  # fmt: skip
 _PICTURE_STARTS: tuple[tuple[bytes, Format], ...] = (
@@ -51,7 +56,6 @@ _OTHER_KINDS = (
     (b"RIFF", "a WebP picture or another RIFF file"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"%PDF", "a PDF document"),
-    (b"\x89HDF", "an HDF5 file"),
 )
 _SAVE_AS = "Save a scan as NIfTI (.nii.gz), NRRD or MHA, a picture as PNG, and add that."
 
@@ -84,12 +88,15 @@ class ReadImage:
         Sentences for the reader: values replaced, orientation assumed.
     kind
         The sort of file.
+    replaced
+        Voxels that were no number and became 0.
     """
 
     volume: Volume
     source: Grid
     warnings: tuple[str, ...] = ()
     kind: Kind = Kind.SCAN
+    replaced: int = 0
 
 
 def suffix_of(path: Path) -> str:
@@ -103,14 +110,19 @@ def is_picture_file(path: Path) -> bool:
     return SUFFIXES.get(suffix_of(path)) in PICTURES
 
 
-def read_image(path: Path) -> ReadImage:
+def read_image(path: Path, frame: int | None = None, spacing: Spacing | None = None) -> ReadImage:
     """Read a scan or a grey picture.
 
     Parameters
     ----------
     path
-        NIfTI (``.nii``, ``.nii.gz``, ``.hdr``/``.img``), NRRD (``.nrrd``, ``.nhdr``), MetaImage (``.mha``, ``.mhd``) or
-        a grey PNG, JPEG, TIFF or BMP picture (one slice, see `pictures`).
+        NIfTI (``.nii``, ``.nii.gz``, ``.hdr``/``.img``), Analyze (``.hdr``/``.img``), NRRD (``.nrrd``, ``.nhdr``),
+        MetaImage (``.mha``, ``.mhd``), HDF5 (``.h5`` with ``image``), a TIFF stack, or a grey PNG, JPEG, TIFF or BMP
+        picture (one slice, see `pictures`).
+    frame
+        Which volume of a 4D file, from 0; None wants a file of one volume.
+    spacing
+        Edge lengths of a voxel along x, y, z in mm, for a file that does not say them (TIFF stacks, HDF5).
 
     Returns
     -------
@@ -122,8 +134,44 @@ def read_image(path: Path) -> ReadImage:
     ImageError
         The file is missing, empty, cut off, not an image, absurd, coloured, or holds more than one volume.
     """
-    raw, kind = _guarded(path, _raw_image)
-    return _intensities(path, raw, kind)
+    raw, kind = _guarded(path, lambda path, kind: _raw_image(path, kind, frame))
+    return _intensities(path, _spaced(path, raw, spacing), kind)
+
+
+def frames_of(path: Path) -> int:
+    """How many volumes a file holds, from its header alone: 1 for pictures and for what cannot be read."""
+    try:
+        kind = _format(Path(path))
+    except (PenumbraError, OSError):
+        return 1
+    if kind in ("NIfTI", "Analyze"):
+        return nifti.frames(path)
+    if kind in ("NRRD", "MetaImage"):
+        return sitk.frames(path)
+    return {"TIFF": tiffs.frames, "HDF5": hdf5.frames}.get(kind, lambda _: 1)(path)
+
+
+def lacks_spacing(path: Path) -> bool:
+    """Whether a file is a volume that may not say how large its voxels are: somebody has to."""
+    return SUFFIXES.get(suffix_of(path)) == "HDF5" or (_is_stack(path) and not tiffs.says_spacing(path))
+
+
+def _is_stack(path: Path) -> bool:
+    return SUFFIXES.get(suffix_of(path)) == "TIFF" and tiffs.pages(path) > 1
+
+
+def _spaced(path: Path, raw: RawImage, spacing: Spacing | None) -> RawImage:
+    """Give a volume of unknown voxel size the one that somebody stated, or say that 1 mm is only assumed."""
+    if raw.spaced:
+        return raw
+    if spacing is None:
+        words = (
+            f"{path.name} does not say how large its voxels are: 1 mm is assumed. State it when you add it "
+            "(--spacing x,y,z), or volumes and distances are wrong."
+        )
+        return replace(raw, warnings=(words, *raw.warnings))
+    edges = np.diag([*spacing, 1.0])
+    return replace(raw, grid=Grid.of(raw.grid.shape, raw.grid.matrix @ edges))
 
 
 def read_channels(path: Path) -> dict[str, ReadImage]:
@@ -152,15 +200,23 @@ def read_channels(path: Path) -> dict[str, ReadImage]:
     return {**found, **rest}
 
 
-def _raw_image(path: Path, kind: Format) -> tuple[RawImage, Kind]:
+def _raw_image(path: Path, kind: Format, frame: int | None) -> tuple[RawImage, Kind]:
+    if kind == "HDF5":
+        return hdf5.read(path, hdf5.IMAGE, frame), Kind.SCAN
+    if _is_stack(path):
+        return tiffs.read(path, frame), Kind.PICTURE
     if kind in PICTURES:
         return pictures.plane(pictures.read_picture(path), path), Kind.PICTURE
-    return _READERS[kind](path), Kind.SCAN
+    return _READERS[kind](path, frame), Kind.SCAN
 
 
 def _raw_labels(path: Path, kind: Format) -> tuple[RawImage, Kind]:
+    if kind == "HDF5":
+        return hdf5.read(path, hdf5.LABEL), Kind.SCAN
+    if _is_stack(path):
+        return tiffs.read(path), Kind.PICTURE
     if kind not in PICTURES:
-        return _READERS[kind](path), Kind.SCAN
+        return _READERS[kind](path, None), Kind.SCAN
     found = pictures.read_mask(path)
     raw = pictures.as_raw(found.pixels, found.source, found.warnings)
     return raw, Kind.OWN if found.own else Kind.LOSSY if found.lossy else Kind.PICTURE
@@ -172,12 +228,12 @@ def _intensities(path: Path, raw: RawImage, kind: Kind) -> ReadImage:
         if raw.slope != 1.0 or raw.intercept != 0.0:
             data = (values.astype(np.float64) * raw.slope + raw.intercept).astype(np.float32)
         else:
-            data = values.astype(np.float32)
-    warnings = raw.warnings
+            data = values.astype(np.float32, copy=False)
+    warnings, replaced = raw.warnings, 0
     if values.dtype.kind == "f" or raw.slope != 1.0:
-        data, more = _finite(data, path)
+        data, more, replaced = _finite(data, path)
         warnings += more
-    return ReadImage(Volume(data, raw.grid.reorientation().target), raw.grid, warnings, kind)
+    return ReadImage(Volume(data, raw.grid.reorientation().target), raw.grid, warnings, kind, replaced)
 
 
 def read_volume(path: Path) -> Volume:
@@ -185,8 +241,15 @@ def read_volume(path: Path) -> Volume:
     return read_image(path).volume
 
 
-def read_labels(path: Path) -> ReadImage:
+def read_labels(path: Path, spacing: Spacing | None = None) -> ReadImage:
     """Read a label map without any rounding.
+
+    Parameters
+    ----------
+    path
+        As for `read_image`; of an HDF5 file its ``label``.
+    spacing
+        As for `read_image`.
 
     Returns
     -------
@@ -202,6 +265,7 @@ def read_labels(path: Path) -> ReadImage:
         Values that are not whole numbers (a scan chosen by mistake, a mask that was interpolated).
     """
     raw, kind = _guarded(path, _raw_labels)
+    raw = _spaced(path, raw, spacing)
     values = _canonical(raw)
     scaled = raw.slope != 1.0 or raw.intercept != 0.0
     if scaled:
@@ -231,19 +295,19 @@ def onto_source(array_zyx: AnyArray, source: Grid) -> AnyArray:
 
 def _canonical(raw: RawImage) -> AnyArray:
     # A copy: what was read may be read-only memory.
-    return np.array(ijk_to_zyx(raw.grid.reorientation().apply(raw.ijk)), order="C")
+    return np.array(ijk_to_zyx(raw.grid.reorientation().view(raw.ijk)), order="C")
 
 
-def _finite(data: npt.NDArray[np.float32], path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+def _finite(data: npt.NDArray[np.float32], path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...], int]:
     bad = ~np.isfinite(data)
     count = int(bad.sum())
     if count == 0:
-        return data, ()
+        return data, (), 0
     if count == data.size:
         raise ImageError(f"{path.name} has no usable values: every voxel is NaN or infinite.", "Export it anew.")
     data[bad] = 0.0
     what = "1 voxel that is" if count == 1 else f"{count:,} voxels that are"
-    return data, (f"{path.name} has {what} not a number (NaN or infinite); shown and learnt as 0.",)
+    return data, (f"{path.name} has {what} not a number (NaN or infinite); shown and learnt as 0.",), count
 
 
 def _whole(values: AnyArray, path: Path, tolerance: float) -> AnyArray:
@@ -289,8 +353,11 @@ def _format(path: Path) -> Format:
     """Decide by name and by content; when they disagree, say so instead of guessing."""
     named = SUFFIXES.get(suffix_of(path))
     if named == "NIfTI" and suffix_of(path).startswith(".img"):
-        return named  # the voxel half of a pair has no header of its own
+        # The voxel half of a pair has no header of its own.
+        return "Analyze" if nifti.looks_like_analyze(nifti.head_of(nifti.header_file(path))) else named
     content, what = _content(path)
+    if content == "Analyze" and named == "NIfTI" and suffix_of(path).startswith(".hdr"):
+        return content
     if named is not None and content == named:
         return named
     if content is not None:
@@ -315,7 +382,9 @@ def _content(path: Path) -> tuple[Format | None, str]:
     if head[128:132] == b"DICM":
         return None, "a DICOM file; a series of them must be converted first"
     if nifti.looks_like_analyze(head):
-        return None, "an Analyze file, which cannot tell the patient's left from right"
+        return "Analyze", ""
+    if head.startswith(b"\x89HDF\r\n"):
+        return "HDF5", ""
     for magic, kind in _PICTURE_STARTS:
         if head.startswith(magic):
             return kind, ""
