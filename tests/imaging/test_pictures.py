@@ -120,7 +120,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "cmyk": ("a.jpg", cmyk, "printing colours"),
     "cmyk tiff": ("a.tif", cmyk, "printing colours"),
     "lab": ("a.tif", lambda p: Image.fromarray(RGB).convert("LAB").save(p), "cannot be read (LAB)"),
-    "pages": ("a.tif", pages, "2 pages"),
+    "pages": ("a.tif", pages, "is a stack of"),
     "animation": ("a.png", pages, "2 pages"),
     "cut png": ("a.png", cut, "a.png is"),
     "cut jpeg": ("a.jpg", cut, "a.jpg is"),

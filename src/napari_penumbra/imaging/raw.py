@@ -15,6 +15,10 @@ from napari_penumbra.domain.grid import AnyArray, FloatArray, Grid
 DEFLATE_RATIO = 1100
 """Deflate cannot pack more than 1032 to 1, so a header that promises more lies."""
 
+SPLIT = (
+    "Say how to split it when you add it: each volume a modality (--split-4d channels) or a case of its own "
+    "(--split-4d time); or save the one to label as a file of its own."
+)
 COPY_AGAIN = "Copy it again from where it came, or export it anew."
 
 
@@ -32,6 +36,8 @@ class RawImage:
         Meaning of a stored value: ``slope * stored + intercept``.
     warnings
         Sentences for the reader.
+    spaced
+        Whether the file says how large its voxels are; otherwise ``grid`` has 1 mm.
     """
 
     ijk: AnyArray
@@ -39,6 +45,7 @@ class RawImage:
     slope: float = 1.0
     intercept: float = 0.0
     warnings: tuple[str, ...] = ()
+    spaced: bool = True
 
 
 def technical(error: BaseException, path: Path) -> str:
@@ -84,15 +91,20 @@ def check_size(path: Path, promised: int, present: int, ratio: int = 1) -> None:
     )
 
 
-def one_volume(path: Path, shape: Sequence[int]) -> tuple[int, int, int]:
+def one_volume(path: Path, shape: Sequence[int], frame: int | None = None) -> tuple[int, int, int]:
     """Reduce a stored shape to three sizes, or say why it is not one volume.
 
     A flat image becomes one slice; further axes of one frame are dropped.
 
+    Parameters
+    ----------
+    frame
+        Which volume of several is wanted, from 0; None wants a file of one volume.
+
     Raises
     ------
     ImageError
-        No voxels at all, a profile of one dimension, or several frames.
+        No voxels at all, a profile of one dimension, several frames and none chosen, or too few of them.
     """
     sizes = [int(n) for n in shape]
     if len(sizes) < 2 or min(sizes) < 1:
@@ -100,11 +112,10 @@ def one_volume(path: Path, shape: Sequence[int]) -> tuple[int, int, int]:
             f"{path.name} holds no image: its size is {'×'.join(map(str, sizes)) or 'nothing'}.", COPY_AGAIN
         )
     frames = math.prod(sizes[3:])
-    if frames > 1:
-        raise ImageError(
-            f"{path.name} holds {frames} volumes or channels, not one.",
-            "Save the one you want to label as a file of its own, or each as a modality.",
-        )
+    if frame is None and frames > 1:
+        raise ImageError(f"{path.name} holds {frames} volumes or channels, not one.", SPLIT)
+    if frame is not None and not 0 <= frame < frames:
+        raise ImageError(f"{path.name} holds {frames} volumes: there is no number {frame + 1}.", SPLIT)
     i, j, k = (*sizes, 1)[:3]
     return i, j, k
 

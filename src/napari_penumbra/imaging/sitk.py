@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from napari_penumbra.domain.errors import ImageError
-from napari_penumbra.domain.grid import FloatArray, zyx_to_ijk
+from napari_penumbra.domain.grid import AnyArray, FloatArray, zyx_to_ijk
 from napari_penumbra.imaging.raw import (
     DEFLATE_RATIO,
     RawImage,
@@ -61,8 +61,13 @@ def looks_like_meta(head: bytes) -> bool:
     return first in (b"ObjectType", b"NDims", b"Comment") and b"\n" in head
 
 
-def read(path: Path) -> RawImage:
+def read(path: Path, frame: int | None = None) -> RawImage:
     """Read an NRRD or MetaImage file as stored, its placement turned from LPS to RAS.
+
+    Parameters
+    ----------
+    frame
+        Which volume or channel of several, from 0; None wants a file of one volume.
 
     Raises
     ------
@@ -84,16 +89,36 @@ def read(path: Path) -> RawImage:
     except RuntimeError as error:
         raise unreadable(path, error) from error
     channels = image.GetNumberOfComponentsPerPixel()
-    shape = one_volume(path, (*image.GetSize(), 1)[:3] + image.GetSize()[3:] + (channels,))
+    sizes = (*image.GetSize(), 1)[:3] + image.GetSize()[3:] + (channels,)
+    shape = one_volume(path, sizes, frame)
     if image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise ImageError(
             f"{path.name} has voxels that are not plain numbers.", "Save magnitudes, one number per voxel."
         )
-    ijk = zyx_to_ijk(sitk.GetArrayFromImage(image).reshape(shape[::-1]))
+    ijk = zyx_to_ijk(_chosen(sitk.GetArrayViewFromImage(image), sizes, frame or 0))
     grid, warnings = usable_grid(path, shape, _affine(image))
     if not header.placed:
         warnings = (f"{path.name} does not say how the patient lay: left and right are assumed, check them.", *warnings)
     return RawImage(ijk, grid, warnings=warnings)
+
+
+def frames(path: Path) -> int:
+    """How many volumes or channels a header announces; 1 when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            nrrd = file.read(16).startswith(b"NRRD000")
+        sizes = [n for n in (_nrrd_header(path) if nrrd else _meta_header(path)).sizes if n > 1]
+    except (ImageError, OSError, ValueError):
+        return 1  # whoever reads it says what is wrong with it
+    # NRRD may put its channels first; the count is the same wherever they stand.
+    return math.prod(sizes) // math.prod(sorted(sizes)[-3:]) if len(sizes) > 3 else 1
+
+
+def _chosen(array: AnyArray, sizes: tuple[int, ...], frame: int) -> AnyArray:
+    """One volume, (z, y, x), of an array whose further axes come first and whose channels come last."""
+    i, j, k = sizes[:3]
+    flat = array.reshape(-1, k, j, i, sizes[-1])
+    return np.array(flat[frame // sizes[-1], ..., frame % sizes[-1]])
 
 
 def _affine(image: Any) -> FloatArray:
