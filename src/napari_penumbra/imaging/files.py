@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,45 +20,30 @@ from napari_penumbra.domain.colour import COLOUR
 from napari_penumbra.domain.errors import ImageError, LabelError, PenumbraError
 from napari_penumbra.domain.grid import AnyArray, Grid, ijk_to_zyx, zyx_to_ijk
 from napari_penumbra.imaging import hdf5, nifti, pictures, sitk, tiffs
-from napari_penumbra.imaging.raw import COPY_AGAIN, RawImage, technical, unreadable
+from napari_penumbra.imaging.formats import (
+    PICTURES,
+    SUFFIXES,
+    Format,
+    check_present,
+    format_of,
+    is_picture_file,
+    suffix_of,
+)
+from napari_penumbra.imaging.nifti_writing import write_nifti
+from napari_penumbra.imaging.raw import RawImage, technical, unreadable
 
-write_nifti = nifti.write_nifti
+__all__ = [
+    "PICTURES", "SUFFIXES", "Kind", "ReadImage", "Spacing", "frames_of", "is_picture_file", "lacks_spacing",
+    "load_readers", "onto_source", "read_channels", "read_image", "read_labels", "read_volume", "suffix_of",
+    "write_nifti",
+]  # fmt: skip
 T = TypeVar("T")
 Spacing = tuple[float, float, float]
 """Edge lengths of a voxel along x, y, z in mm."""
 
-Format = Literal["NIfTI", "Analyze", "NRRD", "MetaImage", "HDF5", "PNG", "JPEG", "TIFF", "BMP"]
-
-SUFFIXES: dict[str, Format] = {
-    ".nii": "NIfTI", ".nii.gz": "NIfTI", ".hdr": "NIfTI", ".hdr.gz": "NIfTI", ".img": "NIfTI", ".img.gz": "NIfTI",
-    ".nrrd": "NRRD", ".nhdr": "NRRD", ".mha": "MetaImage", ".mhd": "MetaImage",
-    ".h5": "HDF5", ".hdf5": "HDF5",
-    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
-}  # fmt: skip
-"""What each file name ending promises."""
-
-PICTURES: tuple[Format, ...] = ("PNG", "JPEG", "TIFF", "BMP")
-"""Formats of flat pictures, which know no millimetres; a TIFF of several pages is a stack and no picture."""
-
 _READERS: dict[Format, Callable[[Path, int | None], RawImage]] = {
     "NIfTI": nifti.read, "Analyze": nifti.read, "NRRD": sitk.read, "MetaImage": sitk.read,
 }  # fmt: skip
-_ENDINGS: dict[Format, str] = {
-    "NIfTI": ".nii or .nii.gz", "Analyze": ".hdr (its voxels .img)", "NRRD": ".nrrd", "HDF5": ".h5", "MetaImage": ".mha or .mhd",
-    "PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "BMP": ".bmp",
-}  # fmt: skip
-_PICTURE_STARTS: tuple[tuple[bytes, Format], ...] = (
-    (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
-)  # fmt: skip
-_OTHER_KINDS = (
-    (b"GIF8", "a GIF picture"),
-    (b"RIFF", "a WebP picture or another RIFF file"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"%PDF", "a PDF document"),
-)
-_SAVE_AS = "Save a scan as NIfTI (.nii.gz), NRRD or MHA, a picture as PNG, and add that."
-
 # How far a whole number may be off after a stored scale factor in single precision (SPM masks: 255 × 1/255).
 _SCALED_LABEL_TOLERANCE = 1e-3
 
@@ -99,17 +84,6 @@ class ReadImage:
     replaced: int = 0
 
 
-def suffix_of(path: Path) -> str:
-    """Ending of a file name in lower case, ``.nii.gz`` in one piece; empty if it is not one of `SUFFIXES`."""
-    name = path.name.lower()
-    return max((s for s in SUFFIXES if name.endswith(s)), key=len, default="")
-
-
-def is_picture_file(path: Path) -> bool:
-    """Whether a file's name says that it is a flat picture: PNG, JPEG, TIFF or BMP."""
-    return SUFFIXES.get(suffix_of(path)) in PICTURES
-
-
 def read_image(path: Path, frame: int | None = None, spacing: Spacing | None = None) -> ReadImage:
     """Read a scan or a grey picture.
 
@@ -141,7 +115,7 @@ def read_image(path: Path, frame: int | None = None, spacing: Spacing | None = N
 def frames_of(path: Path) -> int:
     """How many volumes a file holds, from its header alone: 1 for pictures and for what cannot be read."""
     try:
-        kind = _format(Path(path))
+        kind = format_of(Path(path))
     except (PenumbraError, OSError):
         return 1
     if kind in ("NIfTI", "Analyze"):
@@ -191,6 +165,8 @@ def read_channels(path: Path) -> dict[str, ReadImage]:
     def channels(path: Path, kind: Format) -> dict[str, RawImage]:
         if kind not in PICTURES:
             raise ImageError(f"{path.name} is not a picture: it has no colours.", "Give one file per modality.")
+        if _is_stack(path):
+            raise ImageError(f"{path.name} is a stack of pictures, not one.", "Save each page as a file of its own.")
         picture = pictures.read_picture(path)
         return {name: pictures.plane(picture, path, name) for name in COLOUR}
 
@@ -324,8 +300,8 @@ def _whole(values: AnyArray, path: Path, tolerance: float) -> AnyArray:
 def _guarded(path: Path, read: Callable[[Path, Format], T]) -> T:
     path = Path(path)
     try:
-        _check_present(path)
-        return read(path, _format(path))
+        check_present(path)
+        return read(path, format_of(path))
     except OSError as error:
         raise ImageError(
             f"{path.name} cannot be opened.", "Check its permissions and that the disk or share is connected.",
@@ -336,66 +312,6 @@ def _guarded(path: Path, read: Callable[[Path, Format], T]) -> T:
     except (ValueError, OverflowError, IndexError) as error:
         # Headers are input from outside: whatever a hostile one makes a library stumble over ends in a sentence.
         raise unreadable(path, error) from error
-
-
-def _check_present(path: Path) -> None:
-    if path.is_dir():
-        raise ImageError(f"{path.name} is a folder, not an image.", "Choose a file inside it.")
-    if not path.exists():
-        raise ImageError(f"{path.name} does not exist.", "Check the name and that its disk or share is connected.")
-    if not path.is_file():
-        raise ImageError(f"{path.name} is not an ordinary file.", _SAVE_AS)
-    if path.stat().st_size == 0:
-        raise ImageError(f"{path.name} is empty (0 bytes).", COPY_AGAIN)
-
-
-def _format(path: Path) -> Format:
-    """Decide by name and by content; when they disagree, say so instead of guessing."""
-    named = SUFFIXES.get(suffix_of(path))
-    if named == "NIfTI" and suffix_of(path).startswith(".img"):
-        # The voxel half of a pair has no header of its own.
-        return "Analyze" if nifti.looks_like_analyze(nifti.head_of(nifti.header_file(path))) else named
-    content, what = _content(path)
-    if content == "Analyze" and named == "NIfTI" and suffix_of(path).startswith(".hdr"):
-        return content
-    if named is not None and content == named:
-        return named
-    if content is not None:
-        raise ImageError(
-            f"{path.name} is a {content} file under a wrong name.",
-            f"Rename it so that it ends in {_ENDINGS[content]}.",
-        )
-    if named is None and not what:
-        raise ImageError(f"{path.name} is not an image of a kind that can be read.", _SAVE_AS)
-    raise ImageError(f"{path.name} is {what or f'not a {named} image, although its name says so'}.", _SAVE_AS)
-
-
-def _content(path: Path) -> tuple[Format | None, str]:
-    """Find the format of the first bytes, or words for what else they are."""
-    head = nifti.head_of(path)
-    if nifti.looks_like_nifti(head):
-        return "NIfTI", ""
-    if sitk.looks_like_nrrd(head):
-        return "NRRD", ""
-    if sitk.looks_like_meta(head):
-        return "MetaImage", ""
-    if head[128:132] == b"DICM":
-        return None, "a DICOM file; a series of them must be converted first"
-    if nifti.looks_like_analyze(head):
-        return "Analyze", ""
-    if head.startswith(b"\x89HDF\r\n"):
-        return "HDF5", ""
-    for magic, kind in _PICTURE_STARTS:
-        if head.startswith(magic):
-            return kind, ""
-    if head.startswith(b"BM") and head[6:10] == bytes(4):
-        return "BMP", ""
-    for magic, what in _OTHER_KINDS:
-        if head.startswith(magic):
-            return None, what
-    if head and all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
-        return None, "a text file"
-    return None, ""
 
 
 def load_readers() -> None:

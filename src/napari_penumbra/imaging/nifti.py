@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import math
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_penumbra.domain.errors import ImageError
-from napari_penumbra.domain.grid import AnyArray, FloatArray, Grid, zyx_to_ijk
-from napari_penumbra.imaging.atomic import write_bytes
+from napari_penumbra.domain.grid import FloatArray, Grid
+from napari_penumbra.imaging import analyze, gz
+from napari_penumbra.imaging.nifti_writing import encode, write_nifti
 from napari_penumbra.imaging.raw import (
     COPY_AGAIN,
     DEFLATE_RATIO,
@@ -29,9 +27,34 @@ from napari_penumbra.imaging.raw import (
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
 
+__all__ = [
+    "encode", "frames", "grid_of", "head_of", "header_file", "looks_like_analyze", "looks_like_nifti", "parse_header",
+    "read", "stored_bytes", "write", "write_nifti",
+]  # fmt: skip
+
 _MM_PER_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 _GZIP_MAGIC = b"\x1f\x8b"
 _READ_STEP = 1 << 20
+
+
+def frames(path: Path) -> int:
+    """How many volumes the header of a NIfTI or Analyze file announces; 1 when it cannot be read."""
+    from nibabel.imageglobals import LoggingOutputSuppressor
+
+    try:
+        header_path, data_path = _pair_of(path)
+        head = head_of(header_path)
+        if header_path != data_path and looks_like_analyze(head):
+            return analyze.frames(head)
+        with LoggingOutputSuppressor():
+            return math.prod(parse_header(path, head).get_data_shape()[3:])
+    except (ImageError, OSError, ValueError, TypeError, KeyError):
+        return 1  # whoever reads it says what is wrong with it
+
+
+def header_file(path: Path) -> Path:
+    """The header half of a pair, or the file itself."""
+    return _pair_of(path)[0]
 
 
 def looks_like_nifti(head: bytes) -> bool:
@@ -56,13 +79,15 @@ def head_of(path: Path) -> bytes:
     return _unpack(path, 544, to_end=False)
 
 
-def read(path: Path) -> RawImage:
-    """Read a NIfTI file as stored.
+def read(path: Path, frame: int | None = None) -> RawImage:
+    """Read a NIfTI or Analyze file as stored.
 
     Parameters
     ----------
     path
         ``.nii``, ``.nii.gz``, or the ``.hdr`` or ``.img`` of a pair.
+    frame
+        Which volume of several, from 0; None wants a file of one volume.
 
     Raises
     ------
@@ -73,11 +98,14 @@ def read(path: Path) -> RawImage:
     from nibabel.spatialimages import HeaderDataError
 
     header_path, data_path = _pair_of(path)
+    head = head_of(header_path)
+    if header_path != data_path and looks_like_analyze(head):
+        return analyze.read(header_path, data_path, head, frame)
     try:
         with LoggingOutputSuppressor():  # nibabel prints its header repairs to stderr
-            header = _header(header_path)
+            header = parse_header(header_path, head)
             dtype = _plain_dtype(path, header)
-            shape = one_volume(path, header.get_data_shape())
+            shape = one_volume(path, header.get_data_shape(), frame)
             affine, warnings = _affine(path, header)
             slope, intercept = header.get_slope_inter()
             offset = int(header.get_data_offset())
@@ -85,109 +113,17 @@ def read(path: Path) -> RawImage:
         raise unreadable(path, error) from error
     if offset < (len(header.binaryblock) if header_path == data_path else 0):
         raise unreadable(path)
-    data = _leading_bytes(data_path, offset + math.prod(shape) * dtype.itemsize)
+    count = math.prod(shape) * dtype.itemsize
     grid, more = usable_grid(path, shape, affine)
-    ijk = np.frombuffer(data, dtype, offset=offset).reshape(shape, order="F")
+    data = stored_bytes(data_path, offset + (frame or 0) * count, count)
+    ijk = np.frombuffer(data, dtype).reshape(shape, order="F")
     if not dtype.isnative:
         ijk = ijk.astype(dtype.newbyteorder("="))
     return RawImage(ijk, grid, 1.0 if slope is None else float(slope), float(intercept or 0.0), (*warnings, *more))
 
 
-def encode(
-    array_zyx: AnyArray,
-    grid: Grid,
-    dtype: npt.DTypeLike | None = None,
-    *,
-    slope: float = 1.0,
-    description: str = "",
-    gzipped: bool = True,
-) -> bytes:
-    """Make the bytes of a NIfTI-1 file (NIfTI-2 if an edge exceeds 32767 voxels).
-
-    The same array gives the same bytes, so content can be compared by hash. See `write_nifti` for the parameters.
-    """
-    import nibabel as nib
-
-    if array_zyx.shape != grid.array_shape:
-        raise ValueError(f"array {array_zyx.shape} does not lie on a grid of {grid.array_shape}")
-    stored = _as_stored(array_zyx, dtype, slope)
-    large = max(grid.shape) > 32767
-    image = (nib.Nifti2Image if large else nib.Nifti1Image)(zyx_to_ijk(stored), grid.matrix, dtype=stored.dtype)
-    header = image.header
-    header.set_xyzt_units("mm")
-    header["descrip"] = description.encode("ascii", "replace")[:79]
-    image.set_sform(grid.matrix, code="scanner")
-    # A quaternion cannot hold skewed axes; readers then fall back to the sform, which can.
-    image.set_qform(grid.matrix, code="scanner" if grid.shear < 1e-4 else "unknown")
-    if slope != 1.0:
-        header.set_slope_inter(slope, 0.0)
-    data = bytes(image.to_bytes())
-    # Level 1: label maps shrink as well at any level, and the reader waits for this.
-    return gzip.compress(data, compresslevel=1, mtime=0) if gzipped else data
-
-
-def write_nifti(
-    path: Path,
-    array_zyx: AnyArray,
-    grid: Grid,
-    dtype: npt.DTypeLike | None = None,
-    *,
-    slope: float = 1.0,
-    description: str = "",
-) -> None:
-    """Write a volume as NIfTI, whole or not at all.
-
-    Parameters
-    ----------
-    path
-        Ends in ``.nii`` or ``.nii.gz``.
-    array_zyx
-        (z, y, x) on ``grid``.
-    grid
-        Where it lies; goes into both placements of the header.
-    dtype
-        Type to store; by default the array's own (bool as uint8, 64-bit integers as int32 where they fit, float16 as
-        float32). Values must survive the change exactly unless they are floats stored as smaller floats.
-    slope
-        Store ``round(array / slope)`` and this scale factor, e.g. 1/255 with ``uint8`` for a map in [0, 1].
-    description
-        Up to 79 ASCII characters for the header, such as ``simulated``. Never anything about a patient.
-
-    Raises
-    ------
-    DiskError
-        The file could not be written.
-    ValueError
-        Shape and grid disagree, the name does not end in .nii or .nii.gz, or values do not fit ``dtype``.
-    """
-    name = path.name.lower()
-    if not name.endswith((".nii", ".nii.gz")):
-        raise ValueError(f"{path.name} must end in .nii or .nii.gz")
-    gzipped = name.endswith(".gz")
-    write_bytes(path, encode(array_zyx, grid, dtype, slope=slope, description=description, gzipped=gzipped))
-
-
 write = write_nifti
 """For callers that say ``nifti.write``."""
-
-
-def _as_stored(array: AnyArray, dtype: npt.DTypeLike | None, slope: float) -> AnyArray:
-    if slope != 1.0:
-        array = np.rint(array.astype(np.float64) / slope)
-    if dtype is None:
-        dtype = {"bool": "uint8", "float16": "float32"}.get(array.dtype.name, array.dtype.name)
-        if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
-            fits = array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)
-            dtype = np.int32 if fits else array.dtype
-    wanted = np.dtype(dtype)
-    if wanted == array.dtype:
-        return array
-    if wanted.kind != "f" and array.size:
-        limits = np.iinfo(wanted)
-        whole = array.dtype.kind != "f" or bool((array == np.rint(array)).all())
-        if not whole or array.min() < limits.min or array.max() > limits.max:
-            raise ValueError(f"values of {array.dtype} do not fit {wanted} exactly")
-    return array.astype(wanted)
 
 
 def _pair_of(path: Path) -> tuple[Path, Path]:
@@ -207,11 +143,31 @@ def _pair_of(path: Path) -> tuple[Path, Path]:
     return header, data
 
 
-def _header(path: Path) -> Nifti1Header:
+def grid_of(path: Path, head: bytes) -> Grid:
+    """Where the voxels of a file lie, from its first unpacked bytes alone.
+
+    Raises
+    ------
+    ImageError
+        The bytes are no header of one volume of plain numbers.
+    """
+    from nibabel.imageglobals import LoggingOutputSuppressor
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        with LoggingOutputSuppressor():
+            header = parse_header(path, head)
+            _plain_dtype(path, header)
+            return usable_grid(path, one_volume(path, header.get_data_shape()), _affine(path, header)[0])[0]
+    except (HeaderDataError, ValueError, TypeError, KeyError, OverflowError) as error:
+        raise unreadable(path, error) from error
+
+
+def parse_header(path: Path, head: bytes) -> Nifti1Header:
+    """Parse the first unpacked bytes of a file; raises `ImageError` when they are no NIfTI header."""
     from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
     from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 
-    head = head_of(path)
     if not looks_like_nifti(head):
         raise unreadable(path)
     single = head[4:8] == b"n+2\0" or head[344:348] == b"n+1\0"
@@ -265,24 +221,27 @@ def _affine(path: Path, header: Nifti1Header) -> tuple[FloatArray, tuple[str, ..
     return affine, tuple(warnings)
 
 
-def _leading_bytes(path: Path, count: int) -> bytes:
-    """Read exactly ``count`` bytes, unpacked; refuse before allocating when the file cannot hold them."""
+def stored_bytes(path: Path, start: int, count: int) -> bytes:
+    """Read ``count`` bytes from ``start`` on, unpacked; refuse before allocating when the file cannot hold them."""
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP_MAGIC
-    check_size(path, count, path.stat().st_size, DEFLATE_RATIO if packed else 1)
+    check_size(path, start + count, path.stat().st_size, DEFLATE_RATIO if packed else 1)
     if packed:
-        return _unpack(path, count, to_end=True)
+        return _unpack(path, count, start, to_end=True)
     with path.open("rb") as file:
+        file.seek(start)
         data = file.read(count)
     if len(data) < count:
         raise truncated(path)
     return data
 
 
-def _unpack(path: Path, count: int, *, to_end: bool) -> bytes:
-    """Unpack the first ``count`` bytes; with ``to_end`` also run to the checksum, so that damage does not go unseen."""
+def _unpack(path: Path, count: int, start: int = 0, *, to_end: bool) -> bytes:
+    """Unpack ``count`` bytes from ``start`` on; with ``to_end`` also run to the checksum: damage must not go unseen."""
     try:
-        with gzip.open(path, "rb") as file:
+        with gz.reading(path) as file:
+            while start > 0 and (skipped := len(file.read(min(start, _READ_STEP)))):
+                start -= skipped
             data = file.read(count)
             if to_end:
                 if len(data) < count:
@@ -291,7 +250,7 @@ def _unpack(path: Path, count: int, *, to_end: bool) -> bytes:
                     pass
     except EOFError as error:
         raise truncated(path, error) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except gz.BROKEN as error:
         raise ImageError(
             f"{path.name} is damaged: its compressed data does not add up.", COPY_AGAIN, type(error).__name__
         ) from error
