@@ -32,6 +32,7 @@ class What(StrEnum):
     RESTORED = "restored"
     CONSENSUS = "consensus"
     SECOND_READING = "second reading"
+    BESIDE = "draft beside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,11 @@ def _kind(row: AnnotationTable, came: Provenance | None) -> tuple[What, str]:
                 return What.RESTORED, f"{parents} as a new draft"
             case How.CONSENSUS:
                 return What.CONSENSUS, f"of {parents} by {came.rule}"
+            case How.BESIDE:
+                return (
+                    What.BESIDE,
+                    f"drawn on {parents or 'nothing'} while {came.rule or 'another reader'} had the case",
+                )
     closing = Closing(row.closing)
     if row.origin == Origin.IMPORTED.value:
         return What.IMPORTED, closing.value

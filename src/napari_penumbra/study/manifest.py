@@ -13,6 +13,7 @@ from napari_penumbra.domain.errors import PenumbraError, StudyError, StudyTooNew
 from napari_penumbra.domain.labels import LabelClass, LabelScheme
 from napari_penumbra.imaging import atomic
 from napari_penumbra.study.schema import SCHEMA
+from napari_penumbra.study.team.address import Address
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 # A modality is part of file names, so it holds nothing that a file name may not hold.
@@ -35,6 +36,8 @@ class Manifest:
         Whether no real patient is in it.
     schema
         Version of the database's tables.
+    team
+        Where the index is when it is on a server; None when it is the SQLite file in the folder.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Manifest:
     labels: LabelScheme
     simulated: bool = False
     schema: int = SCHEMA
+    team: Address | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -79,6 +83,8 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     ]
     for c in manifest.labels.classes:
         lines += ["", "[[labels]]", f"value = {c.value}", f"name = {quote(c.name)}", f"color = {quote(c.color)}"]
+    if manifest.team is not None:
+        lines += ["", "[team]", f"url = {quote(manifest.team.url)}", f"schema = {quote(manifest.team.schema)}"]
     atomic.write_text(path, "\n".join(lines) + "\n")
 
 
@@ -152,6 +158,16 @@ def _manifest(data: dict[str, Any]) -> Manifest:
         labels=LabelScheme(tuple(classes)),
         simulated=_get({"simulated": False, **data}, "simulated", bool, "true or false"),
         schema=_get(data, "schema", int, f"the number {SCHEMA}"),
+        team=_team(data),
+    )
+
+
+def _team(data: dict[str, Any]) -> Address | None:
+    if "team" not in data:
+        return None
+    team = _get(data, "team", dict, "a [team] block with url and schema")
+    return Address(
+        _get(team, "url", str, "postgresql://user@host/database"), _get(team, "schema", str, "what was there before")
     )
 
 

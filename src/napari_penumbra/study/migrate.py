@@ -38,8 +38,11 @@ def revision_of(engine: Engine) -> int:
     return int(found)
 
 
-def upgrade(engine: Engine) -> None:
-    """Run every migration that the database has not seen. Alembic is imported only here: it takes 0.1 s."""
+def upgrade(engine: Engine, revision: int | None = None) -> None:
+    """Run every migration that the database has not seen, or those up to a number.
+
+    Alembic is imported only here: it takes 0.1 s.
+    """
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -49,7 +52,7 @@ def upgrade(engine: Engine) -> None:
     with engine.connect() as connection:
         config.attributes["connection"] = connection
         try:
-            command.upgrade(config, f"{schema.SCHEMA:04d}")
+            command.upgrade(config, f"{revision or schema.SCHEMA:04d}")
         except CommandError as error:
             raise StudyError(
                 "The study's database could not be brought up to this version.",

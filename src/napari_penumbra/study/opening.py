@@ -18,6 +18,8 @@ from napari_penumbra.study.lock import WriterLock
 from napari_penumbra.study.manifest import Manifest, read_manifest, write_manifest
 from napari_penumbra.study.schema import AnnotationTable, ImageTable
 from napari_penumbra.study.sweep import sweep
+from napari_penumbra.study.team.opening import open_team
+from napari_penumbra.study.team.team import Team
 
 
 def create(
@@ -66,10 +68,12 @@ def _check_empty(layout: Layout) -> None:
         raise UsageError(f"{layout.root} is not empty.", "Choose a new or an empty folder.")
 
 
-def open_study(root: Path, *, write: bool) -> tuple[Core, WriterLock | None]:
+def open_study(root: Path, *, write: bool, reader: str = "reader") -> tuple[Core, WriterLock | Team | None]:
     """Open a study; see `store.Study.open`."""
     layout = Layout(root.expanduser().absolute())
     manifest = read_manifest(layout.manifest)
+    if manifest.team is not None:
+        return _open_team(layout, manifest, write, reader)
     if not layout.database.is_file():
         raise StudyError(
             f"The study {layout.root} has lost its database, study.sqlite.",
@@ -77,11 +81,29 @@ def open_study(root: Path, *, write: bool) -> tuple[Core, WriterLock | None]:
         )
     lock = WriterLock(layout.lock, layout.owner) if write else None
     try:
-        return _open(layout, manifest, lock), lock
+        core = _open(layout, manifest, lock)
+        core.reader = reader
+        return core, lock
     except BaseException:
         if lock is not None:
             lock.release(clean=not lock.unclean)
         raise
+
+
+def _open_team(layout: Layout, manifest: Manifest, write: bool, reader: str) -> tuple[Core, Team | None]:
+    core = open_team(layout, manifest, write=write, reader=reader)
+    team = core.team
+    try:
+        _check_fits(core)
+        if team is not None:
+            core.notices += sweep(core, thorough=team.unclean)
+            team.start()
+    except BaseException:
+        if team is not None:
+            team.release()
+        core.db.close()
+        raise
+    return core, team
 
 
 def _open(layout: Layout, manifest: Manifest, lock: WriterLock | None) -> Core:

@@ -195,6 +195,7 @@ def decide_all(
         prediction = session.get(PredictionTable, prediction_id)
         if prediction is None or prediction.case_id != case.id:
             raise UsageError(f"{name} has no prediction number {prediction_id}.", "Open the case again.")
+        core.check_free(session, case.id, name)
         standing = select(DecisionTable).where(
             DecisionTable.case_id == case.id,
             DecisionTable.prediction_id == prediction_id,
@@ -235,6 +236,7 @@ def undo_decisions(core: Core, decision_ids: Sequence[int]) -> None:
             row = session.get(DecisionTable, decision_id)
             if row is None:
                 raise UsageError(f"There is no decision number {decision_id}.", "Open the case again.")
+            core.check_free(session, row.case_id, "The case")
             row.undone = row.undone or now()
 
 

@@ -19,6 +19,7 @@ class How(StrEnum):
     RESTORED = "restored"
     TAKEN_BACK = "taken back"
     PUT_BACK = "put back"
+    BESIDE = "beside"
 
 
 @dataclass(frozen=True, slots=True)

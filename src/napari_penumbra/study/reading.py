@@ -33,8 +33,13 @@ class _Start:
     path: str | None
 
 
-def read(core: Core, name: str) -> tuple[OpenCase, str]:
+def read(core: Core, name: str, *, strokes: bool = True) -> tuple[OpenCase, str]:
     """Read a case; see `store.Study.read`.
+
+    Parameters
+    ----------
+    strokes
+        Whether to paint unsaved strokes again; False where another reader works on the case.
 
     Returns
     -------
@@ -48,8 +53,8 @@ def read(core: Core, name: str) -> tuple[OpenCase, str]:
         case = case_of(session, name)
         images = {r.modality: r.path for r in session.scalars(select(ImageTable).where(ImageTable.case_id == case.id))}
         newest = newest_prediction(session, case.id)
-        journal = Journal(core.layout.journal(case.slug))
-        start = _start(session, case.id, newest, journal.base)
+        journal = Journal(core.journal(case.slug))
+        start = _start(session, case.id, newest, journal.base if strokes else None)
     grid = Grid.from_json(case.grid)
     prediction = None if newest is None else predictions.to_prediction(newest, name)
     order = [m for m in core.manifest.modalities if m in images]
@@ -60,7 +65,7 @@ def read(core: Core, name: str) -> tuple[OpenCase, str]:
         labels = _labels(core, start.path, grid, name)
         loaded = {m: future.result() for m, future in volumes.items()}
         predicted, confidence = (None, None) if said is None else said.result()
-    restored = journal.replay(labels)
+    restored = journal.replay(labels) if strokes else 0
     opened = OpenCase(name, grid, loaded, labels, state, prediction, predicted, confidence, restored)
     return opened, start.token
 
@@ -93,10 +98,14 @@ def _start(session: Session, case_id: int, newest: PredictionTable | None, strok
 
 
 def _image(path: Path, grid: Grid, what: str) -> ImageArray:
-    data = read_image(path).volume.data
-    if data.shape != grid.array_shape:
-        raise ImageError(f"{what} is no longer what the study wrote.", "Put the file back from a backup.")
-    return np.asarray(data, dtype=np.float32)
+    volume = read_image(path).volume
+    if volume.data.shape != grid.array_shape or not volume.grid.same_place(grid, 0.1 * min(grid.spacing)):
+        # Shown on the case's grid it would be a wrong picture.
+        raise ImageError(
+            f"{what} is no longer what the study wrote: it lies on another grid.",
+            "Put the file back from a backup, or resample it with Check on the Study page.",
+        )
+    return np.asarray(volume.data, dtype=np.float32)
 
 
 def _labels(core: Core, path: str | None, grid: Grid, name: str) -> LabelArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
 from napari_penumbra.imaging.atomic import disk_error
 from napari_penumbra.imaging.files import read_labels
 from napari_penumbra.imaging.nifti import write_nifti
+from napari_penumbra.study import beside
 from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.effort import book, compare, note_work
 from napari_penumbra.study.journal import sync_folder
@@ -39,11 +40,18 @@ class NewRevision:
     touched: Collection[int] | None = None
     made: Provenance | None = None
     strokes: int = 0
+    painted_on: str | None = None
+    """What the labels were painted on (see `journal.Journal`); None for labels that nobody painted here."""
+    aside: bool = False
+    """Save it as a draft beside the case's own line in any case."""
 
 
-def revision_name(revision: int, *, drawn: bool = False) -> str:
-    """File name of a revision, or of what was drawn before its untouched slices were made unknown."""
-    return f"r{revision:04d}{'.drawn' if drawn else ''}.nii.gz"
+def revision_name(revision: int, *, drawn: bool = False, token: str = "") -> str:
+    """File name of a revision, or of what was drawn before its untouched slices were made unknown.
+
+    ``token`` makes it unlike that of any other program: in a team two may write the same number at once.
+    """
+    return f"r{revision:04d}{token}{'.drawn' if drawn else ''}.nii.gz"
 
 
 def fill_unknown(labels: LabelArray, touched: Collection[int]) -> LabelArray:
@@ -126,9 +134,17 @@ def read_label_file(core: Core, relative: str, grid: Grid, what: str) -> LabelAr
 def save(core: Core, name: str, new: NewRevision) -> Annotation | None:
     """Write a revision: the file first, then its row; None when there is nothing new. See `store.Study.save`."""
     core.db.check_writable()
+    return beside.until_settled(lambda: _save(core, name, new))
+
+
+def _save(core: Core, name: str, new: NewRevision) -> Annotation | None:
     with core.db.read() as session:
         case = case_of(session, name)
         live = live_of(session, case.id)
+        aside = beside.looked_up(core, session, case, live, new.painted_on, forced=new.aside)
+        if aside is not None:
+            # Another reader's work stands; this becomes a draft beside it, counted against what it was painted on.
+            live, new = aside.parent, replace(new, closing=Closing.DRAFT, made=aside.made)
         base = _base_path(session, case, live, new.prediction_id)
     grid = Grid.from_json(case.grid)
     labels = _checked(core, name, new.labels, grid)
@@ -155,7 +171,8 @@ def save(core: Core, name: str, new: NewRevision) -> Annotation | None:
     )
     _write_files(core, case, row, stands, drawn, grid)
     took = (new.strokes, *compare(stands, against))
-    return _register(core, name, row, None if live is None else live.id, new.made, took)
+    live_id = None if live is None else live.id
+    return _register(core, name, row, live_id, new.made, took, beside.Check(new.painted_on, aside is not None))
 
 
 def _nothing_new(live: AnnotationTable | None, closing: Closing, same: bool) -> bool:
@@ -234,9 +251,10 @@ def _write_files(
             raise disk_error(folder, error) from error
         sync_folder(folder.parent)
     core.unclean = True  # until its row is there
-    row.path = core.layout.relative(folder / revision_name(row.revision))
+    token = "" if core.team is None else core.team.token()
+    row.path = core.layout.relative(folder / revision_name(row.revision, token=token))
     if not np.array_equal(stands, drawn):
-        row.drawn = core.layout.relative(folder / revision_name(row.revision, drawn=True))
+        row.drawn = core.layout.relative(folder / revision_name(row.revision, drawn=True, token=token))
         write_nifti(core.layout.absolute(row.drawn), drawn, grid, np.uint8)
     write_nifti(core.layout.absolute(row.path), stands, grid, np.uint8)
 
@@ -248,9 +266,11 @@ def _register(
     live_id: int | None,
     made: Provenance | None,
     took: tuple[int, int, float | None],
+    check: beside.Check,
 ) -> Annotation:
     with core.db.write() as session:
-        before = None if live_id is None else session.get(AnnotationTable, live_id)
+        beside.settle(core, session, row, live_id, check, name)
+        before = None if live_id is None or check.aside else session.get(AnnotationTable, live_id)
         if before is not None and row.closing == Closing.DRAFT.value and before.closing != Closing.DRAFT.value:
             # Editing a closed case opens it again: what was closed is no longer what anybody stands for.
             before.withdrawn = row.created
@@ -272,6 +292,7 @@ def withdraw(core: Core, name: str, author: str = "") -> Annotation | None:
         live = live_of(session, case.id)
         if live is None or live.closing == Closing.DRAFT.value:
             return None
+        core.check_free(session, case.id, name)
         live.withdrawn = now()
         draft = _like(live, _next_revision(core, case), author)
         # The files are immutable, so the draft may be the very file that was closed.
@@ -319,6 +340,7 @@ def put_back(core: Core, name: str, author: str) -> Annotation:
     """Undo a taking back: a new revision like the one that was taken back; see `versions.Versions.put_back`."""
     with core.db.write() as session:
         case = case_of(session, name)
+        core.check_free(session, case.id, name)
         before = taken_back(session, live_of(session, case.id))
         if before is None:
             raise UsageError(
