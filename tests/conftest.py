@@ -8,6 +8,8 @@ import signal
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Figures are compared to many digits, and must not depend on the processor; bfloat16 has tests of its own.
+os.environ.setdefault("PENUMBRA_BFLOAT16", "0")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs deaf to Ctrl+C, and their children inherit it: tests that send one would wait.

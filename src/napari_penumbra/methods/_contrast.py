@@ -21,7 +21,8 @@ def vary_contrast(image: Tensor, strength: float, generator: torch.Generator | N
     Parameters
     ----------
     image
-        (B, C, Z, Y, X), standardised intensities. A modality that is 0 throughout is missing and stays so.
+        (B, C, Z, Y, X) or (B, C, Y, X), standardised intensities. A modality that is 0 throughout is missing and
+        stays so.
     strength
         1 for small changes (a tenth of a standard deviation); 0 for none.
     generator
@@ -33,17 +34,17 @@ def vary_contrast(image: Tensor, strength: float, generator: torch.Generator | N
     Tensor
         A new image.
     """
-    batch, channels = image.shape[:2]
     device = image.device
-    each = (batch, channels, 1, 1, 1)
+    single = [1] * (image.ndim - 2)
+    each, per_patch = (*image.shape[:2], *single), (len(image), 1, *single)
     # A shift would make a missing modality look like a present one.
-    present = (image != 0).flatten(2).any(dim=2)[:, :, None, None, None].float()
-    image = _with_gamma(image, _gamma(batch, channels, strength, generator))
+    present = (image != 0).flatten(2).any(dim=2).reshape(each).float()
+    image = _with_gamma(image, _gamma(each, per_patch, strength, generator))
     scale = 1 + _SCALE * strength * torch.randn(each, generator=generator)
     shift = _SHIFT * strength * torch.randn(each, generator=generator)
     image = image * scale.clamp_min(_FLATTEST).to(device) + shift.to(device)
-    noisy = _rand(batch, generator=generator), _rand(batch, generator=generator) < _CHANCE
-    spread = _NOISE * strength * noisy[0] * noisy[1]
+    spread = _NOISE * strength * torch.rand(per_patch, generator=generator)
+    spread = spread * (torch.rand(per_patch, generator=generator) < _CHANCE)
     if bool((spread > 0).any()):
         image = image + torch.randn(image.shape, generator=generator).to(device) * spread.to(device)
     return image * present
@@ -54,17 +55,14 @@ def _with_gamma(image: Tensor, drawn: Tensor) -> Tensor:
     if not bool((drawn != 1).any()):
         return image
     gamma = drawn.to(image.device)
-    low, high = image.flatten(2).aminmax(dim=2)
-    low, high = low[:, :, None, None, None], high[:, :, None, None, None]
+    low, high = (edge.reshape(gamma.shape) for edge in image.flatten(2).aminmax(dim=2))
     span = (high - low).clamp_min(1e-6)
     return torch.where(gamma == 1, image, ((image - low) / span).clamp(0, 1).pow(gamma) * span + low)
 
 
-def _gamma(batch: int, channels: int, strength: float, generator: torch.Generator | None) -> Tensor:
+def _gamma(
+    each: tuple[int, ...], per_patch: tuple[int, ...], strength: float, generator: torch.Generator | None
+) -> Tensor:
     low, high = (edge**strength for edge in _GAMMA)
-    drawn = low + (high - low) * torch.rand((batch, channels, 1, 1, 1), generator=generator)
-    return torch.where(_rand(batch, generator=generator) < _CHANCE, drawn, torch.ones(()))
-
-
-def _rand(batch: int, generator: torch.Generator | None) -> Tensor:
-    return torch.rand((batch, 1, 1, 1, 1), generator=generator)
+    drawn = low + (high - low) * torch.rand(each, generator=generator)
+    return torch.where(torch.rand(per_patch, generator=generator) < _CHANCE, drawn, torch.ones(()))
