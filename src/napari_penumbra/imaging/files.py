@@ -92,7 +92,7 @@ def read_image(path: Path, frame: int | None = None, spacing: Spacing | None = N
     path
         NIfTI (``.nii``, ``.nii.gz``, ``.hdr``/``.img``), Analyze (``.hdr``/``.img``), NRRD (``.nrrd``, ``.nhdr``),
         MetaImage (``.mha``, ``.mhd``), HDF5 (``.h5`` with ``image``), a TIFF stack, or a grey PNG, JPEG, TIFF or BMP
-        picture (one slice, see `pictures`).
+        picture (one slice, see `pictures`); or a folder or file of DICOM that holds one volume (see `dicom`).
     frame
         Which volume of a 4D file, from 0; None wants a file of one volume.
     spacing
@@ -108,8 +108,25 @@ def read_image(path: Path, frame: int | None = None, spacing: Spacing | None = N
     ImageError
         The file is missing, empty, cut off, not an image, absurd, coloured, or holds more than one volume.
     """
+    if _is_dicom(Path(path)):
+        from napari_penumbra.imaging import dicom  # it makes what this module defines
+
+        return dicom.read_path(Path(path), frame)
     raw, kind = _guarded(path, lambda path, kind: _raw_image(path, kind, frame))
     return _intensities(path, _spaced(path, raw, spacing), kind)
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a path is a folder, or begins like DICOM does; a file that is gone is for others to tell."""
+    try:
+        if path.is_dir():
+            return True
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def frames_of(path: Path) -> int:

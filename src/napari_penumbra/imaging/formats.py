@@ -94,7 +94,7 @@ def _content(path: Path) -> tuple[Format | None, str]:
     if sitk.looks_like_meta(head):
         return "MetaImage", ""
     if head[128:132] == b"DICM":
-        return None, "a DICOM file; a series of them must be converted first"
+        return None, "a DICOM file; give a mask as NIfTI, NRRD or MHA"
     if nifti.looks_like_analyze(head):
         return "Analyze", ""
     if head.startswith(b"\x89HDF\r\n"):

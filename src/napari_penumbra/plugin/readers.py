@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,15 @@ def read_one(path: Path, name: str | None = None, labels: bool | None = None) ->
         "metadata": {METADATA_KEY: {"grid": grid.to_json(), "source_grid": found.source.to_json()}},
         **placement(grid),
     }
-    _warn(found.warnings)
+    warn_of(found.warnings)
     if is_mask:
         return found.volume.data, arguments, "labels"
     data = np.asarray(found.volume.data, dtype=np.float32)
     return data, {**arguments, "colormap": "gray", **intensity_window(data)}, "image"
 
 
-def _warn(sentences: tuple[str, ...]) -> None:
+def warn_of(sentences: Sequence[str]) -> None:
+    """Show sentences as one warning of napari's."""
     if sentences:
         from napari.utils.notifications import show_warning
 

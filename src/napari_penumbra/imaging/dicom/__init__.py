@@ -5,9 +5,10 @@ Parts, each a file: `headers` (one file's header), `groups` (enhanced multi-fram
 (a whole tree), `references` (UIDs, only where asked for).
 """
 
+from napari_penumbra.imaging.dicom.headers import looks_like_dicom
 from napari_penumbra.imaging.dicom.names import VOCABULARY, recognise
 from napari_penumbra.imaging.dicom.offers import ADC_COMPUTED, Offer
-from napari_penumbra.imaging.dicom.scan import Exam, Found, Progress, Stopped, has_dicom, only_volume, scan
+from napari_penumbra.imaging.dicom.scan import Exam, Found, Progress, Stopped, has_dicom, only_volume, read_path, scan
 
 __all__ = [
     "ADC_COMPUTED",
@@ -18,7 +19,9 @@ __all__ = [
     "Progress",
     "Stopped",
     "has_dicom",
+    "looks_like_dicom",
     "only_volume",
+    "read_path",
     "recognise",
     "scan",
 ]

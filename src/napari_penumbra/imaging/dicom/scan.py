@@ -14,6 +14,7 @@ from napari_penumbra.imaging.dicom._quiet import quiet
 from napari_penumbra.imaging.dicom.frames import Header
 from napari_penumbra.imaging.dicom.headers import Left, looks_like_dicom, read_header
 from napari_penumbra.imaging.dicom.offers import Offer, computed_adc, offers_of
+from napari_penumbra.imaging.files import ReadImage
 
 Progress = Callable[[int, int], bool]
 """Called with (files read, files in all) from time to time; returning False gives up."""
@@ -117,6 +118,8 @@ def only_volume(path: Path) -> Offer:
 
     The file named as one slice of a series stands for itself only, not for its folder.
     """
+    if path.is_dir() and not has_dicom(path, most=1000):
+        raise ImageError(f"{path.name} is a folder, not an image.", "Choose a file inside it.")
     found = scan(path)
     offers = [offer for exam in found.exams for offer in exam.offers if not offer.computed]
     usable = [offer for offer in offers if offer.usable and not offer.localiser] or [o for o in offers if o.usable]
@@ -131,6 +134,28 @@ def only_volume(path: Path) -> Offer:
     if offers:
         raise ImageError(offers[0].problem, "See docs/dicom.md for what can be read.")
     raise ImageError(f"{path.name} holds no DICOM image. {' '.join(found.notes)}".strip(), "Choose another folder.")
+
+
+def read_path(path: Path, time: int | None = None) -> ReadImage:
+    """Read the one volume in a folder or file.
+
+    Parameters
+    ----------
+    time
+        Which of several points in time, from 0; None wants a series of one.
+
+    Raises
+    ------
+    ImageError
+        None, or several volumes, or points in time; it cannot be read. An empty folder is told as one.
+    """
+    offer = only_volume(path)
+    if not 0 <= (time or 0) < offer.times or (time is None and offer.times > 1):
+        raise ImageError(
+            f"{path.name} holds {offer.times} points in time, not one volume.",
+            "Import the folder as DICOM and choose one (penumbra import-dicom).",
+        )
+    return offer.read(time or 0)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
