@@ -7,7 +7,7 @@ from study_scans import ball, draft, predict
 from napari_penumbra.domain.case import CaseState, Closing, Origin
 from napari_penumbra.domain.errors import ImageError, LabelError, UsageError
 from napari_penumbra.imaging.files import read_labels
-from napari_penumbra.study.revisions import fill_unknown
+from napari_penumbra.study.label_files import fill_unknown
 from napari_penumbra.study.store import Study
 
 

@@ -14,10 +14,11 @@ from napari_penumbra.domain.labels import PALETTE, LabelClass, LabelScheme
 from napari_penumbra.imaging.cohorts import cohort as cohort_of
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.imaging.phantom import PhantomCase
+from napari_penumbra.study.references import REFERENCE
 from napari_penumbra.study.store import Study
 
-REFERENCE = "reference"
-"""Folder inside a sample study with the true labels of every case; training never sees it."""
+__all__ = ["FIRST_SEED", "REFERENCE", "make_sample_study"]
+
 FIRST_SEED = 500
 """Of the sample studies: below 1000, where the seeds for tuning begin."""
 

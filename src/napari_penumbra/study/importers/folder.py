@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_penumbra.domain.colour import PICTURE, expand_images, has_colour, sources
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.imaging.files import suffix_of
+from napari_penumbra.study.newcase import Hints
 
 LABEL_ENDINGS = ("label", "labels", "seg", "segmentation", "mask", "gt")
 """What may stand behind a case's name in a label file, after ``_`` or ``-``."""
@@ -17,11 +18,36 @@ LABEL_ENDINGS = ("label", "labels", "seg", "segmentation", "mask", "gt")
 
 @dataclass(frozen=True, slots=True)
 class PlannedCase:
-    """A case as it would be added: modality to file, and its mask if one was found."""
+    """A case as it would be added.
+
+    Attributes
+    ----------
+    images
+        Modality to file.
+    label
+        Its mask if one was found.
+    hints
+        What the files do not say; a mask in parts is in there.
+    reference
+        The mask is the truth of a test case: it is kept apart from training.
+    present
+        The study has a case of this name: it is left out.
+    problem
+        Why it will be refused, as far as names and headers tell.
+    """
 
     name: str
     images: dict[str, Path]
     label: Path | None = None
+    hints: Hints = field(default_factory=Hints)
+    reference: bool = False
+    present: bool = False
+    problem: str = ""
+
+    @property
+    def masked(self) -> bool:
+        """Whether it comes with a mask."""
+        return self.label is not None or bool(self.hints.mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +60,13 @@ class FolderPlan:
         In the natural order of their names (p2 before p10).
     unused
         Files that belong to no case, relative to the folder they lie in.
+    notes
+        What the reader should know before anything is added.
     """
 
     cases: tuple[PlannedCase, ...]
     unused: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def plan_folder(images: Path, labels: Path | None, modalities: Sequence[str]) -> FolderPlan:
