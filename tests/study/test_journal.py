@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +114,46 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) 
     assert journal.path.read_bytes() == before
     labels = blank()
     assert journal.replay(labels) == 1
+
+
+def test_marks_outlive_a_clearing_that_came_between(tmp_path: Path) -> None:
+    """Two saves may have taken their marks before either clears: the later one takes no newer stroke along."""
+    journal = Journal(tmp_path / "journal", "empty")
+    journal.append(BOX, stroke(1))
+    first = journal.mark()
+    journal.append(BOX, stroke(2))
+    second = journal.mark()
+    journal.append(BOX, stroke(3))
+    journal.clear(first, base="r1")
+    assert len(journal) == 2
+    journal.clear(second, base="r2")
+    labels = blank()
+    assert (journal.replay(labels), journal.base, labels[1, 2, 3]) == (1, "r2", 3)
+    journal.clear(first, base="r2")
+    assert len(journal) == 1, "an old mark clears nothing"
+
+
+def test_strokes_of_one_thread_survive_clearings_of_another(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", "empty")
+    over = threading.Event()
+    cleared = []
+
+    def save() -> None:
+        while not over.is_set():
+            mark = journal.mark()
+            labels = blank()
+            journal.replay(labels)
+            journal.clear(mark, base="r1")
+            cleared.append(labels)
+
+    saving = threading.Thread(target=save)
+    saving.start()
+    for n in range(200):
+        z, y, x = n // 64 % 4, n // 8 % 8, n % 8
+        journal.append(((z, y, x), (z + 1, y + 1, x + 1)), np.full((1, 1, 1), 1 + n % 9, dtype=np.uint8))
+    over.set()
+    saving.join()
+    kept = blank()
+    journal.replay(kept)
+    seen = np.maximum.reduce([*cleared, kept])
+    assert np.count_nonzero(seen) == 200, "each stroke was in what was cleared, or is still there"

@@ -159,6 +159,10 @@ class ArrayCanvas:
     def mark_saved(self):
         self._set_dirty(False)
 
+    def mark_unsaved(self, seconds):
+        self.calls.append(("mark_unsaved", seconds))
+        self._set_dirty(True)
+
     def _set_dirty(self, dirty):
         if dirty != self._dirty:
             self._dirty = dirty

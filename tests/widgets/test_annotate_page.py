@@ -114,8 +114,9 @@ def test_autosave_saves_what_is_dirty_and_only_that(dock, page, canvas, study):
     canvas.paint(((2, 2, 2), (3, 6, 6)), 1)
     dock.cases.autosave()
     dock.cases.autosave()
-    assert len(study.study.annotations("p001")) == 1
     assert not canvas.dirty()
+    study.finish_draft()
+    assert len(study.study.annotations("p001")) == 1
 
 
 def test_a_button_that_qt_believes_pressed_for_ever_does_not_stop_autosave(dock, canvas, study, monkeypatch, qtbot):
@@ -154,7 +155,7 @@ def test_a_failed_save_is_told_and_the_case_stays(dock, canvas, study, monkeypat
 
     dock.cases.open("p001")
     canvas.paint(((2, 2, 2), (3, 6, 6)), 1)
-    monkeypatch.setattr(study, "save", full)
+    monkeypatch.setattr(study.study, "save", full)
     dock.cases.open("p002")
     assert canvas.case == "p001"
     assert canvas.dirty()

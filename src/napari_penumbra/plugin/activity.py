@@ -40,6 +40,10 @@ class ActiveSeconds:
         """Start the count from 0 because it was written down; the gap that runs now is not lost."""
         self._seconds = 0.0
 
+    def give_back(self, seconds: float) -> None:
+        """Count seconds again that were taken and then not written down."""
+        self._seconds += seconds
+
     @property
     def seconds(self) -> float:
         """Seconds so far."""

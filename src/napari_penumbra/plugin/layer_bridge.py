@@ -228,6 +228,12 @@ class LayerBridge:
         self._active.take()
         self._set_dirty(False)
 
+    def mark_unsaved(self, seconds: float) -> None:
+        """The labels are not on disk after all."""
+        if self.case is not None:
+            self._active.give_back(seconds)
+            self._set_dirty(True)
+
     def _set_dirty(self, dirty: bool) -> None:
         if dirty != self._dirty:
             self._dirty = dirty

@@ -62,6 +62,7 @@ class PenumbraWidget(QWidget):
     def save(self) -> None:
         """Write the shown case's labels as a draft if they have changed; a failure is told, and the journal stays."""
         bridge, session = self.bridge, self.session
+        session.finish_draft()  # if that failed, the labels are dirty again
         if bridge.case is None or not bridge.dirty() or session.readonly:
             return
         try:
@@ -91,7 +92,8 @@ class PenumbraWidget(QWidget):
 
     def hideEvent(self, event: QHideEvent) -> None:
         """The dock was closed or tabbed away: a good moment to save."""
-        self.save()
+        with suppress(RuntimeError):  # napari may have deleted the dock's widgets already
+            self.dock.cases.save_soon()
         super().hideEvent(event)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:

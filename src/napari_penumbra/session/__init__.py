@@ -3,14 +3,14 @@
 from napari_penumbra.session.ahead import Ahead
 from napari_penumbra.session.champion import RunInfo
 from napari_penumbra.session.comparing import Comparing
+from napari_penumbra.session.drafts import Drafts
 from napari_penumbra.session.preflight import Preflight
 from napari_penumbra.session.recommend import Recommendation
-from napari_penumbra.session.second_reader import SecondReader
 from napari_penumbra.session.taking_back import TakingBack
 from napari_penumbra.session.trust import Trust
 
 
-class Session(SecondReader, TakingBack, Comparing, Ahead, Trust):
+class Session(Drafts, TakingBack, Comparing, Ahead, Trust):
     """A study opened by a reader: its cases, its runs and its review.
 
     Signals
@@ -26,11 +26,19 @@ class Session(SecondReader, TakingBack, Comparing, Ahead, Trust):
     failed
         A run failed or was lost; nothing that the caller did raises through here.
 
+    draft_written, draft_failed
+        How a draft ended that `save_soon` has begun. Sent from `poll`, and from whatever else saves.
+
     Notes
     -----
     Not for use from several threads at once, but for `methods`, `recommend`, `preflight` and `measure`, which only
     read and start processes.
     """
+
+    def poll(self) -> None:
+        """Pass on what workers and the writer of drafts have said since the last call. Cheap."""
+        self.collect_draft()
+        super().poll()
 
 
 __all__ = ["Preflight", "Recommendation", "RunInfo", "Session"]

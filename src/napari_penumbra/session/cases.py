@@ -13,6 +13,8 @@ from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.domain.labels import LabelArray
 from napari_penumbra.domain.regions import Box
 from napari_penumbra.session.base import Base
+from napari_penumbra.study.journals import Moment
+from napari_penumbra.study.store import Study
 
 
 class Cases(Base):
@@ -134,7 +136,22 @@ class Cases(Base):
         seconds: float,
         touched_slices: Collection[int] | None = None,
     ) -> Annotation | None:
-        study = self.writable()
+        annotation = self._write(self.writable(), name, labels, closing, seconds, touched_slices)
+        if annotation is not None:
+            self._changed(name)
+        return annotation
+
+    def _write(
+        self,
+        study: Study,
+        name: str,
+        labels: LabelArray,
+        closing: Closing,
+        seconds: float,
+        touched_slices: Collection[int] | None = None,
+        moment: Moment | None = None,
+    ) -> Annotation | None:
+        """Write a revision; with a moment also in another thread, for it tells nobody."""
         # Correcting what a model proposed is reviewing, painting on an empty case is not; provenance tells them apart.
         reviewed = study.case(name).state in (CaseState.PREDICTED, CaseState.IN_REVIEW, CaseState.ACCEPTED)
         prediction = study.prediction(name) if reviewed else None
@@ -147,12 +164,10 @@ class Cases(Base):
             seconds,
             prediction_id=prediction.id if prediction else None,
             touched_slices=touched_slices,
+            moment=moment,
         )
-        if annotation is None:
-            if seconds > 0:
-                study.add_seconds(name, seconds, "annotate")
-        else:
-            self._changed(name)
+        if annotation is None and seconds > 0:
+            study.add_seconds(name, seconds, "annotate")
         return annotation
 
     def _changed(self, name: str) -> None:

@@ -128,12 +128,13 @@ class SecondReader(Review):
         blind = self.blind
         if blind is None or name != blind.case:
             return super()._save(name, labels, closing, seconds, touched_slices, *more, **others)
-        saved = self.writable().save_reading(name, blind.reader, labels, closing, seconds, touched_slices)
+        saved = self.writable().save_reading(
+            name, blind.reader, labels, closing, seconds, touched_slices, strokes=blind.journal
+        )
         if saved is None:
             return None
-        self.blind = replace(blind, journal=self.opened().reading_journal(name, blind.reader))
         self._changed(name)
-        return _as_annotation(saved)
+        return as_annotation(saved)
 
     def accept(self, name: str, *arguments: Any, **options: Any) -> Annotation:
         """Accept a prediction; refused during a second reading, which has none."""
@@ -152,7 +153,7 @@ class SecondReader(Review):
             )
 
 
-def _as_annotation(saved: Reading) -> Annotation:
+def as_annotation(saved: Reading) -> Annotation:
     """Say a reading in the words that whoever asked for a save expects."""
     return Annotation(
         id=int(saved.key[1:]),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,6 +31,8 @@ _BOX = struct.Struct("<6I")
 class Journal:
     """Strokes of one case that no annotation holds yet.
 
+    One thread may append while another clears: a save that runs beside the reader's strokes takes none of them along.
+
     Parameters
     ----------
     folder
@@ -42,6 +45,8 @@ class Journal:
     def __init__(self, folder: Path, base: str = "") -> None:
         self.path = folder / "strokes.bin"
         self._base = base
+        self._turn = threading.RLock()
+        self._gone = 0  # bytes cleared so far, less those written in their place: marks outlive a clearing
 
     def append(self, box: Box, after: npt.NDArray[np.uint8]) -> None:
         """Put a stroke on disk; it has survived a power cut when this returns.
@@ -66,19 +71,23 @@ class Journal:
         values = np.ascontiguousarray(after, dtype=np.uint8)
         payload = b"S" + _BOX.pack(z0, y0, x0, z1, y1, x1) + zlib.compress(values.data, 1)
         try:
-            new = not self.path.exists()
-            if new:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._write((_record(b"B" + self._base.encode()) if new else b"") + _record(payload))
-            if new:
-                sync_folder(self.path.parent)
-                sync_folder(self.path.parent.parent)
+            with self._turn:
+                self._append(_record(payload))
         except OSError as error:
             raise DiskError(
                 f"A stroke could not be kept safe in {self.path.parent}.",
                 "Make room on the disk and save the case; what is on the screen is still there.",
                 details=repr(error),
             ) from error
+
+    def _append(self, record: bytes) -> None:
+        new = not self.path.exists()
+        if new:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._write((_record(b"B" + self._base.encode()) if new else b"") + record)
+        if new:
+            sync_folder(self.path.parent)
+            sync_folder(self.path.parent.parent)
 
     def _write(self, data: bytes) -> None:
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
@@ -99,10 +108,19 @@ class Journal:
 
     def mark(self) -> int:
         """Where the journal ends now; give it to `clear` to keep strokes that come while a save is under way."""
+        with self._turn:
+            return self._gone + self._size()
+
+    def _size(self) -> int:
         try:
             return self.path.stat().st_size
         except FileNotFoundError:
             return 0
+
+    def rebase(self, base: str) -> None:
+        """Say what the reader paints on from now on; it is written with the first stroke of an empty journal."""
+        with self._turn:
+            self._base = base
 
     def clear(self, upto: int | None = None, base: str | None = None) -> None:
         """Forget strokes that an annotation now holds.
@@ -114,24 +132,32 @@ class Journal:
         base
             What the reader paints on from now on.
         """
-        if base is not None:
-            self._base = base
-        rest = b""
-        if upto is not None and self.mark() > upto:
-            with self.path.open("rb") as file:
-                file.seek(upto)
-                rest = file.read()
         try:
-            if rest:
-                self._replace(_record(b"B" + self._base.encode()) + rest)
-            else:
-                self.path.unlink(missing_ok=True)
+            with self._turn:
+                self._clear(upto, base)
         except OSError as error:
             raise DiskError(
                 f"The journal in {self.path.parent} could not be cleared.",
                 "Check that the folder may be written to; the annotation itself was saved.",
                 details=repr(error),
             ) from error
+
+    def _clear(self, upto: int | None, base: str | None) -> None:
+        if base is not None:
+            self._base = base
+        size = self._size()
+        first = size if upto is None else upto - self._gone  # of what stays; a later save may have cleared it before
+        if first <= 0:
+            return
+        rest = b""
+        if first < size:
+            with self.path.open("rb") as file:
+                file.seek(first)
+                rest = _record(b"B" + self._base.encode()) + file.read()
+            self._replace(rest)
+        else:
+            self.path.unlink(missing_ok=True)
+        self._gone += size - len(rest)
 
     def _replace(self, data: bytes) -> None:
         temporary = self.path.with_suffix(".tmp")

@@ -120,8 +120,13 @@ def save_reading(
     closing: Closing,
     seconds: float,
     touched: Collection[int] | None = None,
+    *,
+    strokes: Journal | None = None,
+    mark: int | None = None,
 ) -> Reading | None:
     """Write a revision of a second reading and clear its journal; see `store.Study.save` for the arguments.
+
+    ``strokes`` and ``mark``: see `versions.Versions.save_reading`.
 
     Returns
     -------
@@ -137,8 +142,8 @@ def save_reading(
     if labels.shape != grid.array_shape:
         raise UsageError(f"The labels of {name} do not fit its images.", "Open the case again.")
     drawn = np.ascontiguousarray(core.manifest.labels.check(labels, f"The reading of {name}"))
-    strokes = journal(core, name, reader)
-    mark = strokes.mark()
+    strokes = journal(core, name, reader) if strokes is None else strokes
+    mark = strokes.mark() if mark is None else mark
     before = _before(core, last, grid, name)
     drawn = _without_filling(core, drawn, before, last, grid, name)
     same = bool(np.array_equal(labels, before))

@@ -23,7 +23,7 @@ from napari_penumbra.domain.case import (
     Verdict,
 )
 from napari_penumbra.domain.colour import expand
-from napari_penumbra.domain.errors import PenumbraError
+from napari_penumbra.domain.errors import PenumbraError, StudyError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.regions import Box
@@ -34,7 +34,7 @@ from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.effort import Minutes
 from napari_penumbra.study.importers.folder import FolderPlan, plan_folder
 from napari_penumbra.study.journal import Journal
-from napari_penumbra.study.journals import Journals
+from napari_penumbra.study.journals import Journals, Moment
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.lock import WriterLock, read_owner
 from napari_penumbra.study.queue import Queue
@@ -57,6 +57,7 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
         self._journals: dict[str, Journal] = {}
         self._refused: set[tuple[str, str]] = set()
         self._strokes: dict[str, StrokeCount] = {}
+        self._saving = threading.RLock()  # one revision at a time: each is compared with the one before
         self._registering = threading.Lock()  # a worker thread may look for predictions while the window does
         self.layout: Layout = core.layout
 
@@ -257,6 +258,7 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
         prediction_id: int | None = None,
         touched_slices: Collection[int] | None = None,
         strokes: int | None = None,
+        moment: Moment | None = None,
     ) -> Annotation | None:
         """Write what is on the screen as a new immutable revision, then clear the journal.
 
@@ -278,6 +280,9 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
         strokes
             Changes that the reader made since the last save, kept with the revision; None takes those that came
             through `stroke`.
+        moment
+            `moment` of when ``labels`` were copied, for a save that another thread does while the reader goes on. It
+            is refused when the case has got another revision since: older voxels never replace newer ones.
 
         Returns
         -------
@@ -292,17 +297,23 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
             Nothing was saved: the revision before and the journal are as they were.
         """
         journal = self.journal(name)
-        mark = journal.mark()
-        made = self.strokes_made(name) if strokes is None else strokes
+        at = self.moment(name) if moment is None else moment
+        made = at.strokes if strokes is None else strokes
         new = revisions.NewRevision(
             labels, closing, origin, author, seconds, prediction_id, touched_slices, strokes=made
         )
-        saved = revisions.save(self._core, name, new)
-        if saved is not None:
-            self._strokes.pop(name, None)
-        # Also when nothing had changed: strokes that took each other back leave nothing to restore either.
-        if saved is not None or mark > 0:
-            journal.clear(mark, base=reading.base_of(self._core, name))
+        with self._saving:
+            if moment is not None and self.moment(name).live != moment.live:
+                raise StudyError(
+                    f"{name} has got another revision while a draft of it was being written.",
+                    "Save it again: what is on the screen and the journal of its strokes are as they were.",
+                )
+            saved = revisions.save(self._core, name, new)
+            if saved is not None and name in self._strokes:
+                self._strokes[name].saved(at.strokes)
+            # Also when nothing had changed: strokes that took each other back leave nothing to restore either.
+            if saved is not None or at.mark > 0:
+                journal.clear(at.mark, base=reading.base_of(self._core, name))
         return saved
 
     def withdraw(self, name: str, author: str = "") -> Annotation | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -24,15 +25,24 @@ class StrokeCount:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.count = 0
+        self._turn = threading.Lock()
         self._clock = clock
         self._last: tuple[float, Box] | None = None
 
     def add(self, box: Box) -> None:
         """Take in a change of the voxels in a box."""
         now = self._clock()
-        if self._last is None or now - self._last[0] > PIECE_SECONDS or not _touch(self._last[1], box):
-            self.count += 1
-        self._last = (now, box)
+        with self._turn:
+            if self._last is None or now - self._last[0] > PIECE_SECONDS or not _touch(self._last[1], box):
+                self.count += 1
+            self._last = (now, box)
+
+    def saved(self, strokes: int) -> None:
+        """Leave out strokes that a revision now holds; those made since are kept. May be called by another thread."""
+        with self._turn:
+            self.count = max(0, self.count - strokes)
+            if self.count == 0:
+                self._last = None  # what goes on now is the next revision's first
 
 
 def _touch(a: Box, b: Box) -> bool:

@@ -149,6 +149,18 @@ class Versions:
         closing: Closing,
         seconds: float,
         touched_slices: Collection[int] | None = None,
+        strokes: Journal | None = None,
+        mark: int | None = None,
     ) -> Reading | None:
-        """Write a second reader's labels as a new revision of that reader's; None when nothing has changed."""
-        return readings.save_reading(self._core, name, reader, labels, closing, seconds, touched_slices)
+        """Write a second reader's labels as a new revision of that reader's; None when nothing has changed.
+
+        Parameters
+        ----------
+        strokes
+            The journal that the reader's strokes go to (`reading_journal`); needed when they go on meanwhile.
+        mark
+            Its mark of when ``labels`` were copied; now by default.
+        """
+        return readings.save_reading(
+            self._core, name, reader, labels, closing, seconds, touched_slices, strokes=strokes, mark=mark
+        )

@@ -190,9 +190,10 @@ class AnnotatePage(QWidget):
         row = self.cases.row()
         why_not = self.cases.why_not_edit()
         closed = row is not None and row.state.labelled
-        dirty = self.canvas.dirty()
+        saving = self.session.saving == name
+        dirty = self.cases.unsaved()
         state = "" if row is None else f" · {row.state.value}"
-        self.head.setText(f"{name}{state}" + (" · not saved yet" if dirty else ""))
+        self.head.setText(f"{name}{state}" + (" · being saved" if saving else " · not saved yet" if dirty else ""))
         note = why_not
         if not note and row is not None and row.role is Role.VALIDATION:
             note = "Frozen: this case measures models and never trains."

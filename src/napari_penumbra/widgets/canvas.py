@@ -159,6 +159,9 @@ class Canvas(Protocol):
     def mark_saved(self) -> None:
         """The labels are on disk: not dirty any more, `seconds` starts from 0. `touched_slices` stays."""
 
+    def mark_unsaved(self, seconds: float) -> None:
+        """What `mark_saved` was told of did not reach the disk: dirty again, and ``seconds`` are counted again."""
+
     def show_preview(self, box: Box, after: LabelArray, changed: npt.NDArray[np.bool_]) -> None:
         """Outline what would change in a box: in the colour of the class it would become, white where it would go.
 

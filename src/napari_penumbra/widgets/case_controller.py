@@ -28,8 +28,8 @@ OLDEST_S = 10.0
 class CaseController(QObject):
     """The case on the canvas and its way to disk.
 
-    Saving happens in the GUI thread on purpose: between copying the voxels and clearing the journal no stroke may
-    fall, or a crash right afterwards would lose it.
+    Drafts are written by another thread: the journal keeps each stroke until a revision on the disk holds it. Whatever
+    else is done with the case waits for that first.
 
     Signals
     -------
@@ -70,6 +70,8 @@ class CaseController(QObject):
         self._autosave.timeout.connect(self.autosave)
         self._autosave.start()
         canvas.dirty_changed.connect(self._on_dirty)
+        session.draft_written.connect(self._on_written)
+        session.draft_failed.connect(self._on_not_written)
         session.study_changed.connect(self._on_study, thread="main")
         session.case_changed.connect(self._on_case_changed, thread="main")
 
@@ -77,6 +79,8 @@ class CaseController(QObject):
         """Stop listening and saving; called once when the dock goes."""
         self._autosave.stop()
         self.canvas.dirty_changed.disconnect(self._on_dirty)
+        self.session.draft_written.disconnect(self._on_written)
+        self.session.draft_failed.disconnect(self._on_not_written)
         self.session.study_changed.disconnect(self._on_study)
         self.session.case_changed.disconnect(self._on_case_changed)
 
@@ -119,9 +123,12 @@ class CaseController(QObject):
     def open(self, name: str) -> bool:
         """Save the shown case if it is dirty, then show another. On any error the shown one stays."""
         with self.messages.guard(f"opening {name}"):
-            self.save_now()
+            if name == self.name or self.session.blind is not None:
+                self.save_now()  # what is read may be what is written, and a second reading ends by reading on
             with _busy():
+                self._begin_saving()
                 case = self.session.load(name)
+                self.save_now()  # waits for it; once more if it failed, and then the shown case stays
                 self.canvas.show(case)
             self.shown, self._of = case, self.session.study
             self._autosave.start()
@@ -171,8 +178,16 @@ class CaseController(QObject):
 
     # ---------------------------------------------------------------- save
 
+    def unsaved(self) -> bool:
+        """Whether something drawn on the shown case is in no revision on the disk yet."""
+        return self.canvas.dirty() or (self.name is not None and self.session.saving == self.name)
+
     def save_now(self) -> bool:
-        """Write the labels as a draft if they are dirty; raises what `Session.save` raises."""
+        """Write the labels as a draft if they are dirty; raises what `Session.save` raises.
+
+        When this returns, everything drawn so far is in a revision on the disk.
+        """
+        self.session.finish_draft()  # if that failed, the labels are dirty again
         name = self.canvas.case
         if name is None or not self.canvas.dirty() or self.session.readonly:
             return False
@@ -188,7 +203,21 @@ class CaseController(QObject):
             QTimer.singleShot(RETRY_MS, self.autosave)
             return
         self._put_off = 0
-        self.save()
+        self.save_soon()
+
+    def save_soon(self) -> None:
+        """Have the labels written as a draft by another thread if they are dirty; errors are shown."""
+        if self.session.saving is None:
+            with self.messages.guard("saving"):
+                self._begin_saving()
+
+    def _begin_saving(self) -> None:
+        name = self.canvas.case
+        if name is None or not self.canvas.dirty() or self.session.readonly:
+            return
+        self.session.save_soon(name, self.canvas.labels(), self.canvas.seconds())
+        self.canvas.mark_saved()
+        self.changed.emit()
 
     def save(self) -> bool:
         """`save_now` with errors shown."""
@@ -250,6 +279,13 @@ class CaseController(QObject):
 
     def _on_dirty(self, dirty: bool) -> None:
         self.changed.emit()
+
+    def _on_written(self, name: str) -> None:
+        self.changed.emit()
+
+    def _on_not_written(self, name: str, seconds: float) -> None:
+        if name == self.name:
+            self.canvas.mark_unsaved(seconds)
 
     def _on_study(self) -> None:
         self._rows = None

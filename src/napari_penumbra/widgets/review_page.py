@@ -327,7 +327,7 @@ class ReviewPage(QWidget):
     def _allow(self, row: CaseRow | None) -> None:
         review, buttons = self.review, self.buttons
         why = self._allow_verdicts()
-        done = row is not None and row.state is CaseState.ACCEPTED and not self.canvas.dirty()
+        done = row is not None and row.state is CaseState.ACCEPTED and not self.cases.unsaved()
         buttons["accept_case"].allow(why or ("The case is accepted; nothing has changed since." if done else ""))
         words = ReviewWords(review, self.trust.record)
         buttons["accept_case"].explain(f"{BUTTONS['accept_case'][1]} {words.on_accepting()}".strip())
