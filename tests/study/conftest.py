@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from checked_study import make
 from study_scans import SCHEME, scan
 
 from napari_penumbra.study.store import Study
@@ -39,4 +40,19 @@ def empty(made: Path, tmp_path: Path) -> Iterator[Study]:
 @pytest.fixture
 def study(made: Path, tmp_path: Path) -> Iterator[Study]:
     with Study.open(Path(shutil.copytree(made / "study", tmp_path / "study"))) as study:
+        yield study
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated heads, checked once: what a test does not spoil is not measured again."""
+    root = make(tmp_path_factory.mktemp("sound") / "study")
+    with Study.open(root) as study:
+        list(study.check())
+    return root
+
+
+@pytest.fixture
+def heads(sound: Path, tmp_path: Path) -> Iterator[Study]:
+    with Study.open(Path(shutil.copytree(sound, tmp_path / "heads"))) as study:
         yield study

@@ -37,6 +37,8 @@ class Role(StrEnum):
 
     TRAINING = "training"
     VALIDATION = "validation"
+    ASIDE = "set aside"
+    """Kept in the study, but nothing learns from it, is measured on it or predicts it."""
 
 
 class Closing(StrEnum):
@@ -126,7 +128,8 @@ class CaseRow:
 
     ``reason`` says in a few words why the case stands where it does. ``pinned`` cases were asked for by the reader.
     ``current`` tells whether the newest prediction is the champion's. ``unknown_voxels`` counts the voxels of 255 in
-    the newest annotation, ``unknown_ml`` is their volume in millilitres, None in a picture.
+    the newest annotation, ``unknown_ml`` is their volume in millilitres, None in a picture. ``held`` names another
+    reader of a team who has the case, and since when; empty when nobody has.
     """
 
     name: str
@@ -143,6 +146,7 @@ class CaseRow:
     current: bool = False
     unknown_voxels: int = 0
     unknown_ml: float | None = 0.0
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def look_ahead(
     validation
         Labelled cases to freeze, if none are frozen yet; None for a fifth of four or more.
     """
-    rows = study.cases()
+    rows = [row for row in study.cases() if row.role is not Role.ASIDE]
     labelled = [row for row in rows if row.state.labelled]
     frozen = sum(row.role is Role.VALIDATION for row in labelled)
     if not any(row.role is Role.VALIDATION for row in rows):

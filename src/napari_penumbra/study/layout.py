@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 MAX_SLUG = 100
+ACQUISITION = "acquisition.json"
+"""How a case's images were measured: technical values only, from DICOM."""
+DICOM_REFERENCES = "dicom_references.json"
+"""UIDs of the slices that a case came from; written only where the reader asked for it."""
 
 # Windows opens devices under these names whatever the extension.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -87,6 +91,11 @@ class Layout:
         return self.root / "cache"
 
     @property
+    def checks(self) -> Path:
+        """What checks have measured, by content; may be deleted at any time."""
+        return self.cache / "checks"
+
+    @property
     def calibrations(self) -> Path:
         """What confidence was worth, one file per champion; may be deleted at any time."""
         return self.root / "calibration"
@@ -113,9 +122,21 @@ class Layout:
         """Folder of a case's modalities."""
         return self.case(slug) / "images"
 
+    def acquisition(self, slug: str) -> Path:
+        """How a case's images were measured; absent unless they came from DICOM."""
+        return self.case(slug) / ACQUISITION
+
+    def dicom_references(self, slug: str) -> Path:
+        """UIDs of the DICOM slices of a case; absent unless the reader asked to keep them."""
+        return self.case(slug) / DICOM_REFERENCES
+
     def annotations(self, slug: str) -> Path:
         """Folder of a case's revisions."""
         return self.case(slug) / "annotations"
+
+    def fixes(self, slug: str) -> Path:
+        """Folder of what was put right in a case after a check, one record each."""
+        return self.case(slug) / "fixes"
 
     def readings(self, slug: str) -> Path:
         """Folder of the annotations of a case's second readers, one folder each."""

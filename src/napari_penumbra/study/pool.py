@@ -54,6 +54,8 @@ def pool(core: Core, only: Collection[str] | None) -> tuple[SpecCase, ...]:
 
 
 def _role(case: CaseTable, closed: bool) -> Literal["labelled", "unlabelled", "validation"] | None:
+    if case.role == Role.ASIDE.value:
+        return None
     if case.role == Role.VALIDATION.value:
         # Without its label it can measure nothing, and it may not teach: it is left out altogether.
         return "validation" if closed else None
@@ -94,7 +96,9 @@ def freeze_validation(core: Core, seed: int, count: int | None) -> list[str]:
     frozen = [c.name for c in cases if c.role == Role.VALIDATION.value]
     if frozen:
         return frozen
-    complete = [c for c in cases if c.id in live and live[c.id].closing == Closing.COMPLETE.value]
+    complete = [
+        c for c in cases if c.id in live and live[c.id].closing == Closing.COMPLETE.value and c.role != Role.ASIDE.value
+    ]
     if count is None:
         count = max(1, round(SHARE * len(complete))) if len(complete) >= FEWEST else 0
     if count < 0 or (count > 0 and count >= len(complete)):

@@ -107,7 +107,7 @@ def _query() -> Select[tuple[object, ...]]:
         .subquery()
     )
     images = (
-        select(ImageTable.case_id, func.group_concat(ImageTable.modality, ",").label("modalities"))
+        select(ImageTable.case_id, func.aggregate_strings(ImageTable.modality, ",").label("modalities"))
         .group_by(ImageTable.case_id)
         .subquery()
     )
@@ -230,7 +230,10 @@ def _begun_words(state: CaseState, decisions: int) -> str:
 
 
 def counts(core: Core) -> PoolCounts:
-    """How many cases can teach what; a validation case counts neither as labelled nor as unlabelled."""
+    """How many cases can teach what; a validation case counts neither as labelled nor as unlabelled.
+
+    A case that was set aside counts as a case and as nothing else.
+    """
     rows = facts(core)
     training = [c for c in rows if c.row.role is Role.TRAINING]
     labelled = sum(c.row.state.labelled for c in training)
@@ -238,6 +241,6 @@ def counts(core: Core) -> PoolCounts:
         cases=len(rows),
         labelled=labelled,
         unlabelled=len(training) - labelled,
-        validation=len(rows) - len(training),
-        predicted=sum(c.row.state is CaseState.PREDICTED for c in rows),
+        validation=sum(c.row.role is Role.VALIDATION for c in rows),
+        predicted=sum(c.row.state is CaseState.PREDICTED and c.row.role is not Role.ASIDE for c in rows),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
-from napari_penumbra.domain.case import CaseRow, CaseState
+from napari_penumbra.domain.case import CaseRow, CaseState, Role
 from napari_penumbra.study import orders
 from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.orders import SEED, Candidate, Pool
@@ -31,7 +31,8 @@ class Arranged:
 
 
 def arranged(core: Core, kind: str, seed: int = SEED) -> Arranged:
-    """Put all cases in order: begun ones, what the reader asked for, waiting ones by the order, finished ones.
+    """Put all cases in order: begun ones, what the reader asked for, waiting ones by the order, finished ones,
+    and at the very end those that were set aside.
 
     Only ``file`` leaves all cases where they are.
 
@@ -41,17 +42,20 @@ def arranged(core: Core, kind: str, seed: int = SEED) -> Arranged:
         There is no such order.
     """
     order = orders.get(kind)
-    found = facts(core)
+    every = facts(core)
+    found = [f for f in every if f.row.role is not Role.ASIDE]
     pool = _pool(core, found, seed)
     ranked = [(r.candidate.row, r.reason) for r in order.arrange(pool)]
     if kind == "file":
         reasons = {row.name: reason for row, reason in ranked}
-        return Arranged([_with(f.row, reasons.get(f.row.name, "")) for f in found], order.explain(pool))
+        return Arranged([_with(f.row, reasons.get(f.row.name, "")) for f in every], order.explain(pool))
     begun = [f.row for f in found if f.row.state in (CaseState.IN_REVIEW, CaseState.IN_PROGRESS)]
     waiting = [_with(row, reason) for row, reason in ranked]
     # Python's sort keeps the order within each group.
     ahead = sorted([*begun, *waiting], key=lambda row: (not row.pinned, row.state in _WAITING))
-    return Arranged([*ahead, *(f.row for f in found if f.row.state.labelled)], order.explain(pool))
+    last = [f.row for f in found if f.row.state.labelled]
+    last += [f.row for f in every if f.row.role is Role.ASIDE]
+    return Arranged([*ahead, *last], order.explain(pool))
 
 
 def _with(row: CaseRow, reason: str) -> CaseRow:
