@@ -59,6 +59,14 @@ def train(
     launch: LaunchOption = None,
     processes: ProcessesOption = None,
     slurm: SlurmOption = None,
+    start_from: Annotated[
+        str,
+        typer.Option(
+            help="A model to start from: of this study, a .penumbra-model file, or another study's folder. Method, "
+            "preset and network are taken from it unless you name a method.",
+            show_default=False,
+        ),
+    ] = "",
     detach: DetachOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -66,6 +74,11 @@ def train(
     config, way = changes(change), way_of(launch, processes, changes(slurm))
     with opened(study) as session:
         session.writable()
+        if start_from:
+            start_from = session.bring_model(start_from)
+            if method == AUTO:
+                method, own, settings = session.start_settings(start_from)
+                preset, config = preset or own, {**settings, **config}
         method, preset = choose(session, method, preset, quiet=json)
         ahead = session.preflight(method, preset, config, steps, validation, queue=queue)
         if ahead.problem:
@@ -84,6 +97,7 @@ def train(
             queue=queue,
             tensorboard=tensorboard,
             way=way,
+            start_from=start_from,
         )
         _attend(session, run, detach or _waits(session, run), json, f"{ahead.pool_words}, {ahead.steps:,} steps")
 
@@ -132,6 +146,7 @@ def _attend(session: Session, run: str, detach: bool, json: bool, what: str) -> 
     if not json:
         say(f"{run} ({what})", "dim")
     code = follow(session, run, quiet=json)
+    session.wait_for_verdict()
     info = _run(session, run)
     if json:
         say_json(info)
@@ -139,6 +154,9 @@ def _attend(session: Session, run: str, detach: bool, json: bool, what: str) -> 
         say(info.message, "green" if info.state is RunState.FINISHED else "")
         if info.state is RunState.STOPPED:
             say(f"Go on with: penumbra resume {root} {run}", "dim")
+        verdict = next((model.verdict for model in session.models() if model.id == run), "")
+        if verdict:
+            say(f"★ It predicts from now on. {verdict}" if info.champion else f"The champion stays. {verdict}", "dim")
     if code:
         raise typer.Exit(code)
 

@@ -125,14 +125,40 @@ def launch(folder: Path, python: str = sys.executable, threads: int = 0, *, resu
     if way.how == "slurm":
         return int(slurm.submit(folder.resolve(), str(kind), way, threads, resume=resume).partition("_")[0])
     (folder / slurm.FILE).unlink(missing_ok=True)
-    threads = threads_each(way, threads)
+    command = [python, *runner(way), "-m", MODULE, str(kind), str(folder.resolve())]
+    return start([*command, "--resume"] if resume else command, folder, threads_each(way, threads))
+
+
+def start(command: list[str], folder: Path, threads: int = 0, *, fresh_log: bool = False) -> int:
+    """Start a process that works in a folder and outlives this one, at low priority; note who it is.
+
+    Parameters
+    ----------
+    command
+        Program and arguments.
+    folder
+        Gets ``log.txt`` and ``worker.json``.
+    threads
+        CPU threads it may use; 0 for all but one.
+    fresh_log
+        Begin the log anew instead of going on with it.
+
+    Returns
+    -------
+    int
+        The process number.
+
+    Raises
+    ------
+    JobError
+        It could not be started.
+    """
     events = folder / "events.jsonl"
     offset = events.stat().st_size if events.exists() else 0
-    command = [python, *runner(way), "-m", MODULE, str(kind), str(folder.resolve())]
     try:
-        with (folder / "log.txt").open("ab") as log:
+        with (folder / "log.txt").open("wb" if fresh_log else "ab") as log:
             process = subprocess.Popen(
-                [*command, "--resume"] if resume else command,
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -190,8 +216,10 @@ def check(folder: Path, python: str = sys.executable, threads: int = 0) -> Measu
     )
 
 
-def ask(*arguments: str, python: str = sys.executable, threads: int = 0, seconds: float = 120.0) -> Any:
-    """Run the worker for one short answer and return what it printed as JSON (its last line).
+def ask(
+    *arguments: str, python: str = sys.executable, threads: int = 0, seconds: float = 120.0, module: str = MODULE
+) -> Any:
+    """Run the worker, or another module, for one short answer and return what it printed as JSON (its last line).
 
     Raises
     ------
@@ -200,7 +228,7 @@ def ask(*arguments: str, python: str = sys.executable, threads: int = 0, seconds
     """
     try:
         done = subprocess.run(
-            [python, "-m", MODULE, *arguments],
+            [python, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -13,7 +13,7 @@ from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.imaging.atomic import write_text
 from napari_penumbra.jobs.job import Job
 from napari_penumbra.session.review import Review
-from napari_penumbra.session.runs import Runs
+from napari_penumbra.session.warm import Warm
 from napari_penumbra.study import orders
 
 AT_ONCE = 3
@@ -29,7 +29,7 @@ _PATIENCE_SECONDS = 0.3
 _WAITING = (CaseState.NEW, CaseState.PREDICTED)
 
 
-class Ahead(Review, Runs):
+class Ahead(Review, Warm):
     """Predicts the cases that come next while nothing else runs; see `predict_ahead`."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Ahead(Review, Runs):
     def poll(self) -> None:
         """Follow the workers, and see whether there is a case to predict ahead."""
         super().poll()
-        if not self._wanted or self._looking or self._live or self._registrar.busy:
+        if not self._wanted or self._looking or self._live or self._registrar.busy or self.measuring:
             return
         if not self._due and self._seen_order == self.order:
             return
@@ -158,7 +158,8 @@ class Ahead(Review, Runs):
         job = self._jobs[run]
         with suppress(PenumbraError):
             job.stop()
-        job.kill(_PATIENCE_SECONDS)
+        if not self._end_warm(job, _PATIENCE_SECONDS):
+            job.kill(_PATIENCE_SECONDS)
         if job.state() is not RunState.STOPPED:
             job.note(Progress(Kind.STOPPED, message="It made way."))  # or it would read as lost
         self._live.remove(run)

@@ -91,7 +91,8 @@ class Following(Base):
             study.register_predictions()
             # Drafts of runs that were being made when the program was killed; nobody else makes any.
             for draft in (*study.layout.runs.glob(".new-*"), *study.layout.runs.glob(".check-*")):
-                shutil.rmtree(draft, ignore_errors=True)
+                if not study.shared:  # another reader of a team may be making it
+                    shutil.rmtree(draft, ignore_errors=True)
 
     def _know(self, run: str, kind: str, method: str) -> Job:
         if run not in self._jobs:
@@ -174,6 +175,7 @@ class Following(Base):
 
     def poll(self) -> None:
         """Pass on what the workers have said since the last call. Cheap: call it a few times a second."""
+        self.follow_team()
         if not self._live and not self._registrar.busy:
             return
         if time.monotonic() - self._offered_at >= _OFFER_SECONDS:
@@ -216,18 +218,8 @@ class Following(Base):
             self.failed.emit(JobError(self._news, remedy, details=job.log_tail(60)))
 
     def _judge(self, job: Job, state: RunState) -> bool:
-        """Crown a training that has ended if it deserves it; a failed or lost one is not judged."""
-        if state not in (RunState.FINISHED, RunState.STOPPED):
-            return False
-        study = self.writable()
-        best = study.champion()
-        judgement = champion.judge(job, self._job(best) if best else None)
-        if judgement.wins:
-            study.set_champion(job.id)
-        champion.remember(job.folder, judgement)
-        if not judgement.wins and best:
-            self._news = f"{self._news} {judgement.why} The model before it goes on predicting.".strip()
-        return judgement.wins
+        """Crown a training that has ended if it deserves it, see `judging`; returns whether it has won just now."""
+        return False
 
     def _crowned(self) -> None:
         """Do what follows a finished training whose model has become champion."""
@@ -262,6 +254,8 @@ class Following(Base):
 
     def _end_words(self, job: Job, state: RunState) -> str:
         kind, title = self._kinds[job.id]
+        if kind == "import":
+            return "It was imported."
         name = title if kind == "train" else "The prediction"
         name = name[:1].upper() + name[1:]
         return words.ended(kind, name, state, job.last, job.furthest, job.checkpoint() is not None)

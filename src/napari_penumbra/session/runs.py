@@ -17,12 +17,13 @@ from napari_penumbra.jobs.launchers import refuse_if_closed
 from napari_penumbra.jobs.machine import look
 from napari_penumbra.jobs.methods_info import MethodInfo, find, method_infos
 from napari_penumbra.session.facts import facts_of
+from napari_penumbra.session.model_exchange import Exchange, without_paths
+from napari_penumbra.session.models import state_of
 from napari_penumbra.session.preflight import Preflight, look_ahead
 from napari_penumbra.session.recommend import Recommendation, recommend
-from napari_penumbra.session.steering import Steering
 
 
-class Runs(Steering):
+class Runs(Exchange):
     """Trainings and predictions of the open study."""
 
     auto_predict: bool = True
@@ -66,8 +67,13 @@ class Runs(Steering):
         busy = None if queue else self._busy()
         return replace(ahead, problem=str(busy)) if busy and not ahead.problem else ahead
 
-    def measure(self, preflight: Preflight, threads: int = 0) -> Preflight:
+    def measure(self, preflight: Preflight, threads: int = 0, start_from: str = "") -> Preflight:
         """Take a few real steps in a worker and add time, memory and disk. Seconds: call it off the window's thread.
+
+        Parameters
+        ----------
+        start_from
+            A model of this study that the training would start from: whether it fits is found out, too.
 
         Raises
         ------
@@ -85,6 +91,7 @@ class Runs(Steering):
             config=preflight.config,
             steps=preflight.steps,
             threads=threads,
+            checkpoint=self._start_checkpoint(start_from) if start_from else None,
         )
         # Beside the real runs, so that the worker finds the study the same way; no database row, gone afterwards.
         folder = prepare(study.layout.runs, f".check-{secrets.token_hex(4)}", spec)
@@ -97,6 +104,22 @@ class Runs(Steering):
             shutil.rmtree(folder, ignore_errors=True)
 
     # ---------------------------------------------------------------- start
+
+    def start_settings(self, name: str) -> tuple[str, str, dict[str, Any]]:
+        """Tell how a model was trained, so that a training from it has the same networks.
+
+        Returns
+        -------
+        tuple
+            Method, preset, and the parameters that differ from the preset; steps, and files that starting weights were
+            once read from, are left to the new training.
+        """
+        model = self.model(name)
+        info = find(self.methods(), model.method)
+        preset = model.preset if model.preset in info.presets else next(iter(info.presets))
+        own = {k: v.get("default") for k, v in info.parameters.items()} | info.presets[preset]
+        config = without_paths(dict(state_of(self._job(model.id)).get("config") or {}))
+        return info.name, preset, {k: v for k, v in config.items() if k != "steps" and k in own and _other(v, own[k])}
 
     def train(
         self,
@@ -112,6 +135,7 @@ class Runs(Steering):
         queue: bool = False,
         tensorboard: bool = False,
         way: Launch | None = None,
+        start_from: str = "",
     ) -> str:
         """Start a training in its own process.
 
@@ -135,6 +159,9 @@ class Runs(Steering):
             Also write files for TensorBoard into the run's folder.
         way
             Where and by how many processes; None for one here.
+        start_from
+            A model to start from instead of random weights, as `bring_model` finds it: of this study, a file, or of
+            another study. What of it is taken over stands in the run's events.
 
         Returns
         -------
@@ -143,6 +170,8 @@ class Runs(Steering):
 
         Raises
         ------
+        ModelError
+            The model to start from knows other modalities or classes.
         UsageError
             Unknown method, preset or parameter; no labelled case; another run is active.
         """
@@ -156,6 +185,7 @@ class Runs(Steering):
         ahead = look_ahead(study, info, preset, settings, steps, validation)
         if ahead.problem:
             raise UsageError(ahead.problem, ahead.remedy)
+        start = self._start_checkpoint(self.bring_model(start_from)) if start_from else None
         study.freeze_validation(count=validation)
         spec = RunSpec(
             kind="train",
@@ -170,6 +200,7 @@ class Runs(Steering):
             reference=reference and info.uses_unlabelled,
             threads=threads,
             tensorboard=tensorboard,
+            checkpoint=start,
             launch=way.to_json(),
         )
         return self._start(spec, method)
@@ -258,6 +289,12 @@ class Runs(Steering):
         except PenumbraError as error:  # the training itself was fine: tell, and leave the model as it is
             self._news = str(error)
             self.failed.emit(error)
+
+
+def _other(one: Any, other: Any) -> bool:
+    """Whether two values differ; JSON knows no tuples."""
+    plain = [list(value) if isinstance(value, tuple) else value for value in (one, other)]
+    return bool(plain[0] != plain[1])
 
 
 def _settings(config: Mapping[str, Any] | None, steps: int | None) -> tuple[dict[str, Any], int | None]:

@@ -6,8 +6,9 @@ import datetime as dt
 import secrets
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
-from napari_penumbra.domain.errors import JobError, PenumbraError, UsageError
+from napari_penumbra.domain.errors import PenumbraError, UsageError
 from napari_penumbra.domain.launch import Launch
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.domain.spec import RunSpec
@@ -16,10 +17,10 @@ from napari_penumbra.jobs.launch import launch, prepare
 from napari_penumbra.jobs.launchers import change_launch, refuse_if_closed
 from napari_penumbra.jobs.pool import offer
 from napari_penumbra.session import champion
-from napari_penumbra.session.following import Following
+from napari_penumbra.session.judging import Judging
 
 
-class Steering(Following):
+class Steering(Judging):
     """Starts, pauses, stops and resumes the workers of a study."""
 
     def _start(self, spec: RunSpec, title: str) -> str:
@@ -34,14 +35,18 @@ class Steering(Following):
             raise
         job = self._know(run, spec.kind, spec.method)
         try:
-            launch(folder, threads=spec.threads)
-        except JobError as error:
+            self._launch(folder, spec, spec.threads)
+        except PenumbraError as error:
             job.note(Progress(Kind.FAILED, message=error.message, remedy=error.remedy))
             raise
         self._news = ""
         self._live.append(run)
         self._update_status()
         return run
+
+    def _launch(self, folder: Path, spec: RunSpec, threads: int, resume: bool = False) -> None:
+        """Start the process of a prepared run."""
+        launch(folder, threads=threads, resume=resume)
 
     def _refuse_if_busy(self, queue: bool = False) -> None:
         """Refuse when something runs; with ``queue`` only when it is a prediction, which trainings do not wait for."""
@@ -113,7 +118,8 @@ class Steering(Following):
         champion.forget(job.folder)
         if self.learn_on:
             offer(job.folder, study.pool())
-        launch(job.folder, threads=spec.threads if threads is None else threads, resume=job.checkpoint() is not None)
+        threads = spec.threads if threads is None else threads
+        self._launch(job.folder, spec, threads, resume=job.checkpoint() is not None)
         self._news = ""
         self._live.append(run)
         self._update_status()

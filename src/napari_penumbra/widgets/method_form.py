@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,6 +153,15 @@ class MethodForm(QWidget):
         advised = self.method.currentData() == AUTO and self.advice is not None
         self.reason.setText(self.advice.reason if advised and self.advice is not None else "")
         self.reason.setVisible(advised)
+
+    def take(self, method: str, preset: str, changes: Mapping[str, Any]) -> None:
+        """Choose a method that is installed, a preset and what differs from it, as a model was trained."""
+        at = self.method.findData(method)
+        if at < 0:
+            return
+        self.method.setCurrentIndex(at)
+        self.preset.setCurrentText(preset)
+        self.parameters.set_changes(changes)
 
     def choice(self) -> Choice | None:
         """Return what is asked for, None while no method is known.

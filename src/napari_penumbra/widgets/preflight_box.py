@@ -29,6 +29,7 @@ class PreflightBox(QWidget):
         self.setObjectName("preflight")
         self.session = session
         self.preflight: Preflight | None = None
+        self.start_from = ""
         self.words = QLabel(objectName="preflight_words", wordWrap=True)
         self.words.setTextFormat(Qt.TextFormat.PlainText)
         self.measure = ActionButton(
@@ -60,6 +61,10 @@ class PreflightBox(QWidget):
         self._drop()
         self._wish = (method, preset, config, steps)
         self._debounce.start()
+
+    def begin_from(self, model: str) -> None:
+        """Measure from now on as a training would run that starts from a model; empty: with random weights."""
+        self.start_from, self._measured_for, self._error = model, ("", ""), None
 
     def stop(self) -> None:
         """Drop what is being looked at or measured; what is known stays."""
@@ -98,7 +103,11 @@ class PreflightBox(QWidget):
         preflight = self.preflight
         if preflight is None or self._task is not None:
             return
-        task = Task(lambda: self.session.measure(preflight), "measuring a trial step")
+        model = self.start_from
+        task = Task(
+            lambda: self.session.measure(preflight, start_from=model) if model else self.session.measure(preflight),
+            "measuring a trial step",
+        )
         task.done.connect(self._on_measured)
         task.failed.connect(self._on_failed)
         self._task = task.start()

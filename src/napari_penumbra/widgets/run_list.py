@@ -23,6 +23,7 @@ from napari_penumbra.widgets.buttons import ActionButton
 
 _RUN = int(Qt.ItemDataRole.UserRole)
 _NEWEST_WARNINGS = 3
+_NAMES = {"predict": "prediction", "import": "imported model"}
 _PAUSE_TIP = "Saves, frees the graphics card or the processor for you, and waits until Resume."
 _CANCEL_TIP = "Takes it out of the queue; Resume puts it back."
 
@@ -148,7 +149,7 @@ class RunList(QWidget):
         else:
             if info.state is RunState.FINISHED:
                 why_resume = "The run has finished; start a new one to learn more."
-            if info.kind != "train":
+            if info.kind == "predict":
                 why_crown = "A prediction has no model of its own."
             elif info.champion:
                 why_crown = "This model predicts already."
@@ -158,7 +159,7 @@ class RunList(QWidget):
 
 def run_words(info: RunInfo, number: int) -> str:
     """Say a run in one line: ``★ 3 · mean-teacher · finished · 3,000/3,000 · Dice .71 · 21 Nov 05:12``."""
-    parts = [f"{'★ ' if info.champion else ''}{number}", info.method if info.kind == "train" else "prediction"]
+    parts = [f"{'★ ' if info.champion else ''}{number}", _NAMES.get(info.kind, info.method)]
     parts.append(f"queued, place {info.place}" if info.place else info.state.value)
     if info.steps:
         parts.append(f"{info.step:,}/{info.steps:,}")

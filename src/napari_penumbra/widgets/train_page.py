@@ -19,8 +19,10 @@ from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.curves import Curves
 from napari_penumbra.widgets.empty_state import EmptyState
 from napari_penumbra.widgets.method_form import MethodForm, fold
+from napari_penumbra.widgets.models_box import ModelsBox
 from napari_penumbra.widgets.preflight_box import PreflightBox
 from napari_penumbra.widgets.run_list import RunList
+from napari_penumbra.widgets.start_from_line import StartFromLine
 from napari_penumbra.widgets.where_form import WhereForm
 from napari_penumbra.widgets.worker_thread import Task
 
@@ -64,6 +66,8 @@ class TrainPage(QWidget):
         self.session.case_changed.disconnect(self._on_case)
         self.session.run_event.disconnect(self._on_event)
         self.session.status_changed.disconnect(self._on_status)
+        self.session.models_changed.disconnect(self._refresh_soon)
+        self.models.disconnect_all()
         self.preflight.stop()
         self._advise_soon.stop()
         if self._advice_task is not None:
@@ -79,6 +83,8 @@ class TrainPage(QWidget):
         self.stop = ActionButton("Stop", "Ends at the next step and keeps what was learnt.", name="stop")
         self.curves = Curves()
         self.runs = RunList()
+        self.origin = StartFromLine()
+        self.models = ModelsBox(self.session, self.messages)
         self.log = QPlainTextEdit(objectName="log", readOnly=True, accessibleName="Log of the run")
         self.log.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.log.setMinimumHeight(10 * self.fontMetrics().lineSpacing())
@@ -95,6 +101,9 @@ class TrainPage(QWidget):
         self.runs.paused.connect(self._pause)
         self.runs.cancelled.connect(self._cancel)
         self.logs.toggled.connect(self._show_log)
+        self.models.start_wished.connect(self.start_from)
+        self.origin.changed.connect(self._on_origin)
+        self.session.models_changed.connect(self._refresh_soon, thread="main")
         self.empty.pressed.connect(self._on_wish)
 
     def _lay_out(self) -> None:
@@ -104,6 +113,7 @@ class TrainPage(QWidget):
         body.addWidget(self.form)
         body.addWidget(fold("Where it runs", self.where, "where"))
         body.addWidget(self.preflight)
+        body.addWidget(self.origin)
         row = QHBoxLayout()
         row.addWidget(self.start, 2)
         row.addWidget(self.stop, 1)
@@ -113,6 +123,8 @@ class TrainPage(QWidget):
         self.run_group.expand(animate=False)
         self.logs = fold("Log", self.log, "logs")
         body.addWidget(self.run_group)
+        self.model_group = fold("Models", self.models, "models")
+        body.addWidget(self.model_group)
         body.addWidget(self.logs)
         body.addStretch(1)
         self.scroll = scrolled(inner)
@@ -222,6 +234,8 @@ class TrainPage(QWidget):
     def _on_study(self) -> None:
         self.curves.set_history([])
         self.log.clear()
+        if self.origin.model and self.origin.model not in {info.id for info in self.session.models()}:
+            self.origin.clear()
         self._advise()
         self.refresh()
         self._look_ahead()
@@ -235,6 +249,7 @@ class TrainPage(QWidget):
             busy = self.session.blocking is not None and not self.session.queueable
             why = "Another run is going on: wait for it or stop it." if busy else self._why_readonly()
             self.runs.set_runs(self.session.runs(), why)
+            self.models.refresh()
             self._allow()
 
     def _say_empty(self) -> None:
@@ -332,6 +347,8 @@ class TrainPage(QWidget):
             way = self.where.choice()
             if not way.plain:
                 more["way"] = way
+            if self.origin.model:
+                more["start_from"] = self.origin.model
             run = self.session.train(
                 choice.method,
                 choice.preset,
@@ -340,8 +357,21 @@ class TrainPage(QWidget):
                 reference=choice.reference,
                 **more,
             )
+            self.origin.clear()
             self.refresh()
             self.runs.select(run)
+        self._allow()
+
+    def start_from(self, model: str) -> None:
+        """Let the next training start from a model, with its method and the parameters that its networks need."""
+        with self.messages.guard("choosing the model to start from"):
+            self.form.take(*self.session.start_settings(model))
+            self.origin.take(self.session.model(model))
+            self.scroll.ensureWidgetVisible(self.start)
+
+    def _on_origin(self) -> None:
+        self.preflight.begin_from(self.origin.model)
+        self._look_ahead()
         self._allow()
 
     def stop_run(self) -> None:
@@ -369,8 +399,7 @@ class TrainPage(QWidget):
 
     def _crown(self, run: str) -> None:
         with self.messages.guard("changing the model that predicts"):
-            if self.session.study is not None:
-                self.session.study.set_champion(run)
+            self.session.make_champion(run)
             self.refresh()
 
     def _on_wish(self, wish: str) -> None:

@@ -1,0 +1,1 @@
+"""Processes beside trainings: a prediction worker that stays, models compared on the frozen cases, models checked."""
