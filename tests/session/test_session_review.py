@@ -16,6 +16,7 @@ from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.session import Session
+from napari_penumbra.study.exporters import ExportOptions
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_references_that_do_not_fit_are_refused(predicted: Session, tmp_path: Pa
 
 
 def test_export_lies_on_the_millimetres_of_the_source(predicted: Session, sources: Path, tmp_path: Path) -> None:
-    files = predicted.export(tmp_path / "out", predictions=True, confidence=True)
+    files = predicted.export(tmp_path / "out", "nifti", ExportOptions(predictions=True, confidence=True))
     labels = {f.name: f for f in files}
     assert {"p0.nii.gz", "p1.nii.gz", "p2.nii.gz", "p4.nii.gz"} <= set(labels)
     written, source = nib.load(labels["p1.nii.gz"]), nib.load(sources / "labels" / "p1.nii.gz")

@@ -5,6 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from export_tools import export_nifti
 from study_scans import SCHEME, ball, draft, grid, mask, predict, scan
 
 from napari_penumbra.domain.case import Closing
@@ -13,7 +14,6 @@ from napari_penumbra.domain.grid import Grid, ijk_to_zyx, zyx_to_ijk
 from napari_penumbra.imaging.cohorts import cohort as cohort_of
 from napari_penumbra.imaging.files import read_labels
 from napari_penumbra.imaging.nifti import write_nifti
-from napari_penumbra.study.exporters.nifti import export_nifti
 from napari_penumbra.study.importers.folder import plan_folder
 from napari_penumbra.study.samples import FIRST_SEED, REFERENCE, make_sample_study
 from napari_penumbra.study.store import Study
@@ -126,7 +126,7 @@ def test_what_is_exported(study: Study, files: Path) -> None:
     study.register_predictions()
     assert [p.name for p in export_nifti(study, files / "a")] == ["p0.nii.gz"]
     assert read_labels(files / "a" / "p0.nii.gz").volume.data[0, 0, 0] == 255
-    export_nifti(study, files / "a", unknown=0)
+    export_nifti(study, files / "a", unknown="0", overwrite=True)
     assert read_labels(files / "a" / "p0.nii.gz").volume.data[0, 0, 0] == 0
     written = export_nifti(study, files / "b", confidence=True, predictions=True)
     assert [p.name for p in written] == [
@@ -140,7 +140,7 @@ def test_what_is_exported(study: Study, files: Path) -> None:
     with pytest.raises(UsageError):
         export_nifti(study, files / "c")
     with pytest.raises(UsageError):
-        export_nifti(study, files / "c", unknown=300)
+        export_nifti(study, files / "c", unknown="300")
     with pytest.raises(UsageError, match="own files"):
         export_nifti(study, study.layout.cases / "p0")
 

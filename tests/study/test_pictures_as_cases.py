@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from export_tools import export_nifti
 from PIL import Image
 from study_scans import draft, predict, scan
 
@@ -19,7 +20,6 @@ from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.imaging.files import read_labels
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.study.adding import PIXELS_NOTE
-from napari_penumbra.study.exporters.nifti import export_nifti
 from napari_penumbra.study.importers.folder import plan_folder
 from napari_penumbra.study.review import apply_verdict, find_regions
 from napari_penumbra.study.store import Study

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from napari_penumbra import __version__
-from napari_penumbra.cli import demo, doctor, effort, history, learn, report, simulate, study, watching
+from napari_penumbra.cli import demo, doctor, effort, exporting, history, learn, report, simulate, study, watching
 from napari_penumbra.cli.output import errors, log_unexpected, say_error
 from napari_penumbra.domain.errors import PenumbraError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-_PARTS = (study, history, learn, watching, report, effort, simulate, doctor, demo)
+_PARTS = (study, history, learn, watching, report, exporting, effort, simulate, doctor, demo)
 for _commands in (part.app for part in _PARTS):
     app.registered_commands += _commands.registered_commands
 

@@ -1,4 +1,4 @@
-"""Commands about results: evaluate, export."""
+"""The command about results: evaluate."""
 
 from __future__ import annotations
 
@@ -22,12 +22,6 @@ class Source(StrEnum):
 
     PREDICTION = "prediction"
     ANNOTATION = "annotation"
-
-
-class Format(StrEnum):
-    """File formats that labels can leave the study in."""
-
-    NIFTI = "nifti"
 
 
 app = typer.Typer()
@@ -79,24 +73,3 @@ def _confidence(found: ConfidenceTable) -> None:
         say("The temperature was fitted on the frozen validation cases.")
     for term, text in CONFIDENCE_DEFINITIONS.items():
         say(f"{term}: {text}", "dim")
-
-
-@app.command()
-def export(
-    study: StudyArgument,
-    folder: Annotated[Path, typer.Argument(help="Folder to write to.")],
-    file_format: Annotated[Format, typer.Option("--format", help="File format.")] = Format.NIFTI,
-    predictions: Annotated[bool, typer.Option("--predictions", help="Also cases that are only predicted.")] = False,
-    confidence: Annotated[bool, typer.Option("--confidence", help="Also the confidence maps.")] = False,
-    unknown: Annotated[
-        int | None, typer.Option(min=0, max=255, help="Value for unknown voxels; by default they stay 255.")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Write the labels, each on its case's own original grid; those of pictures as PNG, on their pixels."""
-    with opened(study, write=False) as session:
-        files = session.export(folder, predictions=predictions, confidence=confidence, unknown=unknown)
-    if json:
-        say_json({"format": file_format.value, "files": files})
-        return
-    say(f"Wrote {len(files)} file{'' if len(files) == 1 else 's'} to {folder}.")

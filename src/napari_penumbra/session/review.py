@@ -1,4 +1,4 @@
-"""The reviewing half of a session: weak regions, decisions, acceptance, scores and files that leave the study."""
+"""The reviewing half of a session: weak regions, decisions, acceptance, scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from napari_penumbra.domain.regions import Found, Region
 from napari_penumbra.evaluation.report import Table
 from napari_penumbra.session.cases import Cases
 from napari_penumbra.session.scoring import evaluate
-from napari_penumbra.study.exporters.nifti import export_nifti
 from napari_penumbra.study.review import MOST, find_regions
 
 MAX_MEANING = 500
@@ -23,7 +22,7 @@ MAX_MEANING = 500
 
 
 class Review(Cases):
-    """Regions, decisions, acceptance, evaluation, export."""
+    """Regions, decisions, acceptance, evaluation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,7 +169,7 @@ class Review(Cases):
         self._changed(name)
         return annotation
 
-    # ---------------------------------------------------------------- out
+    # ---------------------------------------------------------------- scores
 
     def evaluate(
         self,
@@ -190,24 +189,6 @@ class Review(Cases):
             Only these; by default every case that has both.
         """
         return evaluate(self.opened(), Path(reference), source, cases)
-
-    def export(
-        self, folder: Path, *, predictions: bool = False, confidence: bool = False, unknown: int | None = None
-    ) -> list[Path]:
-        """Write labels on each case's own original grid: NIfTI, or PNG for pictures.
-
-        Parameters
-        ----------
-        predictions
-            Also cases that have only been predicted.
-        confidence
-            Also the confidence maps.
-        unknown
-            Value that unknown voxels get in the files; None keeps 255.
-        """
-        return export_nifti(
-            self.opened(), Path(folder), predictions=predictions, confidence=confidence, unknown=unknown
-        )
 
 
 def _refuse_older(name: str, newest: Prediction, shown: int | None) -> None:
