@@ -21,4 +21,5 @@ def details(info: ModelInfo) -> str:
     figure = "It was never measured." if info.dice is None else f"Dice {info.dice:.3f}, {info.dice_words}."
     learnt = f"Learnt from {info.pool_words} cases, {info.preset} preset."
     parent = f"Started from {info.parent}." if info.parent else ""
-    return "\n".join(filter(None, (figure, learnt, parent, info.verdict)))
+    verdict = f"Judged: {info.verdict}" if info.verdict else ""
+    return "\n".join(filter(None, (figure, learnt, parent, verdict)))

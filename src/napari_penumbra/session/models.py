@@ -213,7 +213,7 @@ def state_of(job: Job) -> dict[str, Any]:
 
 
 def _figure(job: Job, now: float | None, frozen: int) -> tuple[float | None, str]:
-    cases = "1 frozen case" if frozen == 1 else f"{frozen} frozen cases"
+    cases = "frozen case" if frozen == 1 else f"{frozen} frozen cases"
     if now is not None:
         return now, f"measured on the {cases}"
     at_the_end = champion.figure(job)

@@ -367,7 +367,8 @@ class TrainPage(QWidget):
         with self.messages.guard("choosing the model to start from"):
             self.form.take(*self.session.start_settings(model))
             self.origin.take(self.session.model(model))
-            self.scroll.ensureWidgetVisible(self.start)
+            # Only once the line has its place can the page be scrolled there.
+            QTimer.singleShot(0, lambda: self.scroll.ensureWidgetVisible(self.preflight))
 
     def _on_origin(self) -> None:
         self.preflight.begin_from(self.origin.model)
