@@ -51,6 +51,9 @@ class SessionStub:
             raise UsageError("No study is open.")
         return self.study
 
+    def may_write(self, name: str) -> bool:
+        return not self.readonly
+
     def stroke(self, name: str, box: Any, after: Any) -> None:
         if self.journal_error is not None:
             raise self.journal_error

@@ -99,7 +99,7 @@ class LayerBridge:
         self._let_go()
         self.case, self._open, self.layers = case.name, case, made
         self._own.replace(made.all())
-        made.labels.editable = not self.session.readonly
+        made.labels.editable = self.session.may_write(case.name)
         self.viewer.layers.selection.active = made.labels
         self._history_of = (study.root, case.name)
         history = self._shelf.take(self._history_of, made.labels.data)

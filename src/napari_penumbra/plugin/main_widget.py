@@ -63,7 +63,7 @@ class PenumbraWidget(QWidget):
         """Write the shown case's labels as a draft if they have changed; a failure is told, and the journal stays."""
         bridge, session = self.bridge, self.session
         session.finish_draft()  # if that failed, the labels are dirty again
-        if bridge.case is None or not bridge.dirty() or session.readonly:
+        if bridge.case is None or not bridge.dirty() or not session.may_write(bridge.case):
             return
         try:
             session.save(bridge.case, bridge.labels(), bridge.seconds())

@@ -55,7 +55,7 @@ class Base:
             self.close()  # this very session may hold the writer's role
         notice = ""
         try:
-            study = Study.open(root, write=write)
+            study = Study.open(root, write=write, reader=self.reader)
         except StudyLockedError as error:
             study = Study.open(root, write=False)
             notice = f"{error.message} It was opened read-only: look, but nothing can be saved."
@@ -119,6 +119,9 @@ class Base:
             )
         return study
 
+    def follow_team(self) -> None:
+        """Pass on what other readers have done; see `together.Together`."""
+
     # ---------------------------------------------------------------- pools
 
     def cases(self) -> list[CaseRow]:
@@ -152,6 +155,8 @@ def idle_words(session: Base) -> str:
         return "No study open: open one, make a new one, or try the sample (File > Open Sample)."
     if session.readonly:
         return session.notice or "Read-only: another window writes to this study."
+    if session.study.server_gone:
+        return "The team's server does not answer: go on drawing, it is saved when the server is back."
     counts = session.counts()
     if not counts.cases:
         return "No cases yet: add some on the Study page."

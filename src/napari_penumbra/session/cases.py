@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from napari_penumbra.domain.case import Annotation, CaseState, Closing, OpenCase, Origin
+from napari_penumbra.domain.case import Annotation, CaseState, Closing, OpenCase, Origin, Role
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.domain.labels import LabelArray
 from napari_penumbra.domain.regions import Box
-from napari_penumbra.session.base import Base
+from napari_penumbra.session.together import Together
 from napari_penumbra.study.journals import Moment
 from napari_penumbra.study.store import Study
 
 
-class Cases(Base):
+class Cases(Together):
     """Adds, opens, saves and closes cases."""
 
     def __init__(self) -> None:
@@ -66,7 +66,9 @@ class Cases(Base):
         if not names:
             return None
         if after is None or after not in names:
-            open_ones = {row.name for row in self.study.cases() if not row.state.labelled}
+            open_ones = {
+                row.name for row in self.study.cases() if not row.state.labelled and row.role is not Role.ASIDE
+            }
             return next((name for name in names if name in open_ones), names[0])
         at = names.index(after) + step
         return names[at] if 0 <= at < len(names) else None
@@ -77,7 +79,8 @@ class Cases(Base):
         self._changed(name)
 
     def load(self, name: str) -> OpenCase:
-        """Read a case for the canvas, strokes of a crashed window replayed on top."""
+        """Read a case for the canvas, strokes of a crashed window replayed on top; in a team, check it out first."""
+        self.check_out(name)
         return self.opened().read(name)
 
     # ---------------------------------------------------------------- out

@@ -49,6 +49,8 @@ class SecondReader(Review):
     def set_reader(self, name: str) -> None:
         """Write annotations under this name from now on, on this machine; the empty text is the neutral one."""
         self.reader = remember(name)
+        if self.study is not None:
+            self.study.call_reader(self.reader)
         self._update_status()
 
     # ---------------------------------------------------------------- begin and end
@@ -83,6 +85,11 @@ class SecondReader(Review):
         return self.blind is not None and name == self.blind.case
 
     # ---------------------------------------------------------------- instead of the case's own
+
+    def why_not_write(self, name: str | None) -> str:
+        """Say why nothing of a case can be saved; a second reading is nobody else's, whoever has the case."""
+        reading = self.study is not None and not self.readonly and name is not None and self.is_blind(name)
+        return "" if reading else super().why_not_write(name)
 
     def load(self, name: str) -> OpenCase:
         """Read a case for the canvas; during its second reading without anybody else's labels and predictions."""

@@ -168,6 +168,11 @@ class Journal:
         os.replace(temporary, self.path)
 
     @property
+    def painted_on(self) -> str:
+        """What the reader paints on now: the base given last."""
+        return self._base
+
+    @property
     def base(self) -> str | None:
         """What the strokes on disk were painted on ("" if not known), or None when there is no stroke."""
         found = None

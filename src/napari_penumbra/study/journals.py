@@ -30,6 +30,8 @@ class Moment:
     mark: int
     strokes: int
     live: int | None
+    painted_on: str = ""
+    """See `journal.Journal.painted_on`."""
 
 
 class Journals:
@@ -53,7 +55,9 @@ class Journals:
         """Note how far a case's strokes have come, together with a copy of its voxels: see `store.Study.save`."""
         with self._core.db.read() as session:
             live = live_of(session, case_of(session, name).id)
-            return Moment(self.journal(name).mark(), self.strokes_made(name), None if live is None else live.id)
+            journal = self.journal(name)
+            number = None if live is None else live.id
+            return Moment(journal.mark(), self.strokes_made(name), number, journal.painted_on)
 
     def journal(self, name: str) -> Journal:
         """Where the strokes on a case go until they are saved."""
@@ -66,6 +70,6 @@ class Journals:
             known.rebase(base)
             return known
         with self._core.db.read() as session:
-            folder = self._core.layout.journal(case_of(session, name).slug)
+            folder = self._core.journal(case_of(session, name).slug)
         journal = self._journals[name] = Journal(folder, base)
         return journal

@@ -29,8 +29,9 @@ from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.study import reading
 from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.journal import Journal
+from napari_penumbra.study.label_files import fill_unknown, revision_name
 from napari_penumbra.study.layout import slug_of
-from napari_penumbra.study.revisions import fill_unknown, read_label_file, revision_name
+from napari_penumbra.study.revisions import read_label_file
 from napari_penumbra.study.schema import CaseTable, ReadingTable, now
 
 MAX_NAME = 60
@@ -217,8 +218,9 @@ def _write_files(
         folder / revision_name(row.revision, drawn=True)
     ).exists():
         row.revision += 1
-    row.path = core.layout.relative(folder / revision_name(row.revision))
+    token = "" if core.team is None else core.team.token()
+    row.path = core.layout.relative(folder / revision_name(row.revision, token=token))
     if not np.array_equal(stands, drawn):
-        row.drawn = core.layout.relative(folder / revision_name(row.revision, drawn=True))
+        row.drawn = core.layout.relative(folder / revision_name(row.revision, drawn=True, token=token))
         write_nifti(core.layout.absolute(row.drawn), drawn, grid, np.uint8)
     write_nifti(core.layout.absolute(row.path), stands, grid, np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,9 +29,11 @@ from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.regions import Box
 from napari_penumbra.domain.spec import SpecCase
-from napari_penumbra.study import adding, opening, pool, predictions, queries, reading, revisions
+from napari_penumbra.study import adding, bulk, opening, pool, predictions, queries, reading, revisions
 from napari_penumbra.study.calibration import Calibrations
+from napari_penumbra.study.checked import Checked
 from napari_penumbra.study.core import Core, case_of
+from napari_penumbra.study.dicom_cases import DicomCases
 from napari_penumbra.study.effort import Minutes
 from napari_penumbra.study.importers.folder import FolderPlan, plan_folder
 from napari_penumbra.study.journal import Journal
@@ -40,10 +43,12 @@ from napari_penumbra.study.lock import WriterLock, read_owner
 from napari_penumbra.study.queue import Queue
 from napari_penumbra.study.runs import Runs
 from napari_penumbra.study.stroke_count import StrokeCount
+from napari_penumbra.study.team.team import Team
+from napari_penumbra.study.teamwork import Teamwork
 from napari_penumbra.study.versions import Versions
 
 
-class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
+class Study(Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Checked, DicomCases):
     """An open study. Make one with `create` or `open`; close it, or use it in a ``with`` block.
 
     All methods raise `StudyError` when the database is damaged or in use, `DiskError` when a file cannot be written,
@@ -51,7 +56,7 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
     a case that does not exist. ``layout`` knows every path.
     """
 
-    def __init__(self, core: Core, lock: WriterLock | None) -> None:
+    def __init__(self, core: Core, lock: WriterLock | Team | None) -> None:
         self._core = core
         self._lock = lock
         self._journals: dict[str, Journal] = {}
@@ -77,8 +82,15 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
         return cls(*opening.create(Path(root), name, expand(modalities), labels, simulated=simulated))
 
     @classmethod
-    def open(cls, root: Path, *, write: bool = True) -> Study:
+    def open(cls, root: Path, *, write: bool = True, reader: str = "reader") -> Study:
         """Open a study; upgrades an older one (after a copy) and puts right what a crash left behind.
+
+        Parameters
+        ----------
+        write
+            False never asks for the right to write.
+        reader
+            The name that the other readers of a team see.
 
         Raises
         ------
@@ -89,11 +101,12 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
         StudyError
             There is no study, or it is damaged.
         """
-        return cls(*opening.open_study(Path(root), write=write))
+        return cls(*opening.open_study(Path(root), write=write, reader=reader))
 
     def close(self) -> None:
         """Let go of the study; calling it twice does no harm."""
-        self._core.db.close()
+        if self._core.team is None:
+            self._core.db.close()
         if self._lock is not None:
             self._lock.release(clean=not self._core.unclean)
 
@@ -196,7 +209,7 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
         return plan_folder(Path(images), None if labels is None else Path(labels), self.modalities)
 
     def add_folder(self, images: Path, labels: Path | None = None) -> Iterator[tuple[str, list[str] | PenumbraError]]:
-        """Add every case of a folder, one at a time; one that cannot be added does not stop the rest.
+        """Add every case of a folder, one that cannot be added does not stop the rest, one of a known name is passed over.
 
         Parameters
         ----------
@@ -210,7 +223,18 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
         tuple
             Name of the case, and its warnings or why it was not added.
         """
-        yield from adding.add_all(self._core, self.plan_folder(images, labels).cases)
+        yield from self.add_planned(self.plan_folder(images, labels))
+
+    def add_planned(
+        self, plan: FolderPlan, author: str = "", jobs: int | None = None, gentle: bool = False
+    ) -> Iterator[tuple[str, list[str] | PenumbraError]]:
+        """Add the cases of a plan, several at once; see `bulk.add_all`."""
+        yield from bulk.add_all(self._core, plan.cases, author, jobs, gentle)
+
+    def marked(self, plan: FolderPlan) -> FolderPlan:
+        """Return a plan that says which of its cases the study has already; they are left out when it is added."""
+        there = bulk.present(self._core, {case.name for case in plan.cases})
+        return replace(plan, cases=tuple(replace(case, present=case.name in there) for case in plan.cases))
 
     def case(self, name: str) -> CaseRow:
         """Look at one case."""
@@ -240,8 +264,9 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
         ImageError
             A file is missing or damaged.
         """
-        opened, base = reading.read(self._core, name)
-        if not self.readonly:
+        mine = not self.readonly and not self.why_not_write(name)
+        opened, base = reading.read(self._core, name, strokes=mine or not self.shared)
+        if mine:
             self._journal(name, base)
         return opened
 
@@ -298,12 +323,20 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
         """
         journal = self.journal(name)
         at = self.moment(name) if moment is None else moment
-        made = at.strokes if strokes is None else strokes
         new = revisions.NewRevision(
-            labels, closing, origin, author, seconds, prediction_id, touched_slices, strokes=made
+            labels,
+            closing,
+            origin,
+            author,
+            seconds,
+            prediction_id,
+            touched_slices,
+            strokes=at.strokes if strokes is None else strokes,
+            painted_on=at.painted_on,
         )
         with self._saving:
-            if moment is not None and self.moment(name).live != moment.live:
+            # In a team the newer revision may be another reader's: then this one goes beside it.
+            if moment is not None and not self.shared and self.moment(name).live != moment.live:
                 raise StudyError(
                     f"{name} has got another revision while a draft of it was being written.",
                     "Save it again: what is on the screen and the journal of its strokes are as they were.",
@@ -313,7 +346,7 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
                 self._strokes[name].saved(at.strokes)
             # Also when nothing had changed: strokes that took each other back leave nothing to restore either.
             if saved is not None or at.mark > 0:
-                journal.clear(at.mark, base=reading.base_of(self._core, name))
+                journal.clear(at.mark, base=self._base_after(name, saved))
         return saved
 
     def withdraw(self, name: str, author: str = "") -> Annotation | None:
@@ -324,7 +357,9 @@ class Study(Journals, Queue, Minutes, Runs, Versions, Calibrations):
         Annotation or None
             The revision that was taken back (its file stays), or None when the case was not closed.
         """
-        return revisions.withdraw(self._core, name, author)
+        taken = revisions.withdraw(self._core, name, author)
+        self._repaint(name)
+        return taken
 
     def annotations(self, name: str, *, withdrawn: bool = False) -> list[Annotation]:
         """Revisions of a case, oldest first; those taken back only on request."""

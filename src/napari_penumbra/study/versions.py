@@ -30,6 +30,10 @@ class Versions:
         """Where the strokes on a case go; implemented by `store.Study`."""
         raise NotImplementedError
 
+    def _repaint(self, name: str) -> None:
+        """Note that a case's newest revision is another one with the same voxels; implemented by `store.Study`."""
+        raise NotImplementedError
+
     # ------------------------------------------------------------------ looking back
 
     def history(self, name: str) -> list[Event]:
@@ -125,7 +129,9 @@ class Versions:
         UsageError
             Nothing was taken back, or the labels have changed since.
         """
-        return revisions.put_back(self._core, name, author)
+        put = revisions.put_back(self._core, name, author)
+        self._repaint(name)
+        return put
 
     # ------------------------------------------------------------------ second readers
 

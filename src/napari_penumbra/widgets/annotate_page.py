@@ -194,7 +194,7 @@ class AnnotatePage(QWidget):
         dirty = self.cases.unsaved()
         state = "" if row is None else f" · {row.state.value}"
         self.head.setText(f"{name}{state}" + (" · being saved" if saving else " · not saved yet" if dirty else ""))
-        note = why_not
+        note = why_not if self.session.readonly else ""  # what a team's reader has checked out is told above the pages
         if not note and row is not None and row.role is Role.VALIDATION:
             note = "Frozen: this case measures models and never trains."
         if not note and closed:

@@ -74,6 +74,7 @@ class CaseController(QObject):
         session.draft_failed.connect(self._on_not_written)
         session.study_changed.connect(self._on_study, thread="main")
         session.case_changed.connect(self._on_case_changed, thread="main")
+        session.team_changed.connect(self._on_team, thread="main")
 
     def disconnect_all(self) -> None:
         """Stop listening and saving; called once when the dock goes."""
@@ -83,6 +84,7 @@ class CaseController(QObject):
         self.session.draft_failed.disconnect(self._on_not_written)
         self.session.study_changed.disconnect(self._on_study)
         self.session.case_changed.disconnect(self._on_case_changed)
+        self.session.team_changed.disconnect(self._on_team)
 
     # ---------------------------------------------------------------- what is shown
 
@@ -96,6 +98,8 @@ class CaseController(QObject):
         study, name = self.session.study, self.name
         if study is None or name is None or study is not self._of:
             return None
+        if study.server_gone:
+            return next((row for row in self._rows or () if row.name == name), None)
         return self.session.row_of(name)
 
     def rows(self) -> list[CaseRow]:
@@ -103,10 +107,10 @@ class CaseController(QObject):
         study, order = self.session.study, self.session.order
         if study is None:
             return []
-        fresh = time.monotonic() - self._read < OLDEST_S
+        fresh = time.monotonic() - self._read < OLDEST_S or study.server_gone
         if self._rows is None or self._rows_order != order or not fresh:
             arranged = study.arranged(order)
-            self._rows, self._rows_order, self._read = arranged.rows, order, time.monotonic()
+            self._rows, self._rows_order, self._read = self.session.with_holders(arranged.rows), order, time.monotonic()
             self.order_words = arranged.words
         return self._rows
 
@@ -114,9 +118,9 @@ class CaseController(QObject):
         """Say why the shown case's labels cannot be saved; empty when they can."""
         if self.session.study is None:
             return "No study is open."
-        if self.session.readonly:
-            return "This study is open read-only: another window writes to it."
-        return "" if self.name is not None else "No case is open: double-click one on the Study page."
+        if self.session.readonly or self.name is not None:
+            return self.session.why_not_write(self.name)
+        return "No case is open: double-click one on the Study page."
 
     # ---------------------------------------------------------------- open
 
@@ -171,6 +175,10 @@ class CaseController(QObject):
         ahead = [other for other in (*names[at + 1 :], *names[:at]) if other not in finished]
         return ahead[0] if ahead else None
 
+    def _on_team(self) -> None:
+        self._rows = None
+        self.changed.emit()
+
     def _on_case_changed(self, name: str) -> None:
         self._rows = None
         if name != self.name:
@@ -189,7 +197,7 @@ class CaseController(QObject):
         """
         self.session.finish_draft()  # if that failed, the labels are dirty again
         name = self.canvas.case
-        if name is None or not self.canvas.dirty() or self.session.readonly:
+        if name is None or not self.canvas.dirty() or not self.session.may_write(name):
             return False
         saved = self.session.save(name, self.canvas.labels(), self.canvas.seconds())
         self.canvas.mark_saved()
@@ -213,7 +221,7 @@ class CaseController(QObject):
 
     def _begin_saving(self) -> None:
         name = self.canvas.case
-        if name is None or not self.canvas.dirty() or self.session.readonly:
+        if name is None or not self.canvas.dirty() or not self.session.may_write(name):
             return
         self.session.save_soon(name, self.canvas.labels(), self.canvas.seconds())
         self.canvas.mark_saved()

@@ -37,9 +37,11 @@ def clock(seconds: float) -> str:
 
 def second_line(row: CaseRow) -> str:
     """What the table says under a case's name: why it is next, what is missing, how it was closed."""
-    parts = []
+    parts = [f"with {row.held}"] if row.held else []
     if row.role is Role.VALIDATION:
         parts.append("frozen: measures models, never trains")
+    if row.role is Role.ASIDE:
+        parts.append("set aside: nothing learns from it")
     if row.missing:
         parts.append(f"without {', '.join(row.missing)}")
     if row.closing is not None and row.closing.value == "partial":
@@ -63,6 +65,8 @@ def _tooltip(row: CaseRow) -> str:
         f"{row.name}: {row.state.value}" + (" (simulated)" if row.simulated else ""),
         f"Modalities: {', '.join(row.modalities)}" + (f"; missing {', '.join(row.missing)}" if row.missing else ""),
     ]
+    if row.held:
+        lines.append(f"Checked out by {row.held}: opens read-only until it is given back.")
     if row.seconds >= 1:
         lines.append(f"Reader time: {duration(row.seconds)}")
     if row.unknown_voxels:

@@ -37,6 +37,7 @@ from napari_penumbra.widgets.shortcut_sheet import KeySheet
 from napari_penumbra.widgets.shortcuts import Shortcuts
 from napari_penumbra.widgets.status_line import StatusLine
 from napari_penumbra.widgets.study_page import StudyPage
+from napari_penumbra.widgets.team_bar import TeamBar
 from napari_penumbra.widgets.train_page import TrainPage
 
 POLL_MS = 250
@@ -76,6 +77,7 @@ class Dock(QWidget):
         self.status = StatusLine()
         readers = self.review_page.folds.readers
         self.reading_bar, self.taken_back_bar = ReadingBar(readers), TakenBackBar(readers)
+        self.team_bar = TeamBar(session, self.cases)
         self.case_menu = CaseMenu(self.study_page.table, readers)
         self.reading_bar.compare_wished.connect(self._on_compare_reading)
         self._closed = False
@@ -119,6 +121,7 @@ class Dock(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addLayout(row)
         layout.addWidget(self.banner)
+        layout.addWidget(self.team_bar)
         layout.addWidget(self.reading_bar)
         layout.addWidget(self.taken_back_bar)
         layout.addWidget(self.pages, 1)
@@ -271,6 +274,7 @@ class Dock(QWidget):
         session.run_event.disconnect(self._on_event)
         session.failed.disconnect(self._on_failed)
         self.taken_back_bar.disconnect_all()
+        self.team_bar.disconnect_all()
         for part in (self.study_page, self.annotate_page, self.train_page, self.review_page, self.review, self.cases):
             part.disconnect_all()
         worker_thread.finish()
