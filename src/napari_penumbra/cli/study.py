@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from napari_penumbra.cli.output import opened, say, say_error, say_json, table, warn
+from napari_penumbra.cli import importing
+from napari_penumbra.cli.output import opened, say, say_json, table, warn
 from napari_penumbra.domain.case import CaseState, Closing
-from napari_penumbra.domain.errors import PenumbraError, UsageError
+from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.session import Session
 from napari_penumbra.session.words import duration
+from napari_penumbra.study.importers.splitting import Split
 
 app = typer.Typer()
 StudyArgument = Annotated[Path, typer.Argument(help="The study's folder.", show_default=False)]
@@ -55,14 +57,19 @@ def add(
     partial: Annotated[
         bool, typer.Option("--partial", help="Unpainted slices of the label are unknown, not background.")
     ] = False,
+    pattern: importing.Pattern = "",
+    split_4d: importing.Split4d = Split.REFUSE,
+    spacing: importing.VoxelSize = "",
+    jobs: importing.Jobs = None,
+    dry_run: importing.DryRun = False,
 ) -> None:
-    """Add one case, or a folder of them."""
+    """Add one case, or a folder of them; cases of a folder that are in the study already are passed over."""
     one = bool(case or image or label)
     if one == (images is not None):
         raise UsageError("Say what to add.", "Either --case NAME --image MODALITY=FILE … or --images FOLDER.")
     with opened(study) as session:
         if images is not None:
-            _add_folder(session, images, labels)
+            importing.add_files(session, importing.ask(images, labels, pattern, split_4d, spacing), jobs, dry_run)
             return
         if not case or not image:
             raise UsageError("A case needs --case NAME and --image MODALITY=FILE.", "Give --image once per modality.")
@@ -82,23 +89,6 @@ def _image(text: str) -> tuple[str, Path]:
     if not equals or not modality or not file:
         raise UsageError(f'"{text}" is not an image.', "Write MODALITY=FILE, for example DWI=p007/dwi.nii.gz.")
     return modality, Path(file)
-
-
-def _add_folder(session: Session, images: Path, labels: Path | None) -> None:
-    added, failed = 0, []
-    for name, outcome in session.add_folder(images, labels):
-        if isinstance(outcome, PenumbraError):
-            failed.append(outcome)
-            say_error(outcome)
-            continue
-        added += 1
-        for text in outcome:
-            warn(f"{name}: {text}")
-    say(f"Added {added} case{'' if added == 1 else 's'}; {len(failed)} could not be added.")
-    if failed:
-        raise typer.Exit(failed[0].exit_code)
-    if not added:
-        raise UsageError(f"No new case was found in {images}.", "Name files like CASE_MODALITY.nii.gz.")
 
 
 @app.command()

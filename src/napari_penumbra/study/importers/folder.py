@@ -89,7 +89,7 @@ def plan_folder(images: Path, labels: Path | None, modalities: Sequence[str]) ->
     for folder, path in files:
         match = _match(folder, _stem(path), names)
         if match is None:
-            if not _is_label(_stem(path)):
+            if not is_label(_stem(path)):
                 unused.append(path.relative_to(images).as_posix())
             continue
         case, modality = match
@@ -100,7 +100,7 @@ def plan_folder(images: Path, labels: Path | None, modalities: Sequence[str]) ->
             )
     if not found:
         raise UsageError(f"No image for a study of {', '.join(modalities)} was found in {images}.", _naming(modalities))
-    masks = {} if labels is None else _masks(labels, set(found), unused)
+    masks = {} if labels is None else masks_of(labels, set(found), unused)
     cases = (PlannedCase(name, expand_images(found[name]), masks.get(name)) for name in sorted(found, key=natural))
     return FolderPlan(tuple(cases), tuple(unused))
 
@@ -169,7 +169,7 @@ def _match(folder: str, stem: str, names: _Names) -> tuple[str, str] | None:
     number = re.search(r"_(\d{4})$", stem)
     if names.numbered and number and number.start() > 0 and int(number[1]) < len(names.ordered):
         return folder or stem[: number.start()], names.ordered[int(number[1])]
-    if len(names.ordered) == 1 and not _is_label(stem):
+    if len(names.ordered) == 1 and not is_label(stem):
         return folder or stem, names.ordered[0]
     return None
 
@@ -178,12 +178,13 @@ def _bare_label(stem: str) -> bool:
     return stem.lower() in LABEL_ENDINGS
 
 
-def _is_label(stem: str) -> bool:
+def is_label(stem: str) -> bool:
     """Whether a file calls itself a mask; it may lie beside its image."""
     return re.search(rf"(^|[_-])({'|'.join(LABEL_ENDINGS)})$", stem, re.IGNORECASE) is not None
 
 
-def _masks(root: Path, cases: set[str], unused: list[str]) -> dict[str, Path]:
+def masks_of(root: Path, cases: set[str], unused: list[str]) -> dict[str, Path]:
+    """Masks of known cases in a folder; files that belong to none go into ``unused``."""
     found: dict[str, Path] = {}
     for folder, path in _files(root, "labels"):
         case = _case_of_mask(folder, _stem(path), cases)
