@@ -175,7 +175,10 @@ def parse_header(path: Path, head: bytes) -> Nifti1Header:
     kinds = (Nifti2Header, Nifti2PairHeader) if second else (Nifti1Header, Nifti1PairHeader)
     kind = kinds[0] if single else kinds[1]
     # Four zeros say "no extensions follow": they may be long, and may hold a patient's name.
-    block = head[: 540 if second else 348] + bytes(4)
+    size = 540 if second else 348
+    if len(head) < size:
+        raise truncated(path)
+    block = head[:size] + bytes(4)
     # check=False: nibabel would refuse repairable oddities; what matters is checked by us.
     header: Nifti1Header = kind.from_fileobj(io.BytesIO(block), check=False)
     return header

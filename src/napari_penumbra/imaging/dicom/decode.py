@@ -16,6 +16,7 @@ import numpy as np
 from napari_penumbra.domain.errors import ImageError, PenumbraError
 from napari_penumbra.domain.grid import AnyArray
 from napari_penumbra.imaging.dicom._quiet import quiet
+from napari_penumbra.imaging.dicom.bounded import parse
 from napari_penumbra.imaging.dicom.frames import Frame, Stored
 from napari_penumbra.imaging.raw import COPY_AGAIN
 
@@ -59,12 +60,10 @@ def stored_frames(path: Path, stored: Stored, wanted: Iterable[int], place: str)
     ImageError
         Cut off, damaged, without pixels, packed in a way that cannot be read, gone.
     """
-    import pydicom
-
     _check_claim(path, stored, place)
     try:
         with quiet():
-            data = pydicom.dcmread(path, force=True)
+            data = parse(path, force=True)
             if "PixelData" not in data:
                 raise ImageError(f"{place} holds no pixels.", COPY_AGAIN)
             syntax = stored.syntax
@@ -179,12 +178,11 @@ def _native(array: AnyArray) -> AnyArray:
 
 def through_table(path: Path, values: AnyArray, place: str) -> AnyArray:
     """Send stored values through the file's Modality LUT."""
-    import pydicom
     from pydicom.pixels import apply_modality_lut
 
     try:
         with quiet():
-            data = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_LUT_TAGS))
+            data = parse(path, stop_before_pixels=True, force=True, specific_tags=list(_LUT_TAGS))
             return np.asarray(apply_modality_lut(values, data))
     except Exception as error:  # noqa: BLE001 - as for the pixels
         raise ImageError(f"{place} has a damaged table of values.", COPY_AGAIN, type(error).__name__) from None

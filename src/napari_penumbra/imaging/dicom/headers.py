@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from napari_penumbra.imaging.dicom.bounded import parse
 from napari_penumbra.imaging.dicom.frames import About, Frame, Header, Stored
 from napari_penumbra.imaging.dicom.groups import GROUP_TAGS, b_value, direction, frame_times, frames_of, groups_of
 from napari_penumbra.imaging.dicom.technical import MODALITIES, NUMBERS, technical
@@ -69,14 +70,12 @@ def read_header(path: Path, place: str = "the file") -> Header | Left:
     Header or Left
         Why not, where it is no picture. Nothing is raised, whatever the file holds: the rest of a folder must go on.
     """
-    import pydicom
-
     try:
         if not looks_like_dicom(path):
             return Left.OTHER
         if not _unpacks_sensibly(path):
             return Left.DAMAGED
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+        header = parse(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
     except Exception:  # noqa: BLE001 - headers come from outside, and pydicom raises a dozen kinds of errors on bad ones
         return Left.DAMAGED
     rows, columns = whole(header, "Rows"), whole(header, "Columns")
@@ -116,9 +115,7 @@ def _about(header: Any) -> About:
     series = words(header, "SeriesInstanceUID") or f"number {whole(header, 'SeriesNumber')}"
     modality = words(header, "Modality")
     image_type = words(header, "ImageType")
-    text = " ".join(
-        [image_type, *(words(header, tag) for tag in ("SeriesDescription", "ProtocolName", "SequenceName"))]
-    )
+    text = " ".join(words(header, tag) for tag in ("SeriesDescription", "ProtocolName", "SequenceName"))
     return About(
         patient=_digest(patient),
         exam=_digest(patient, exam),
@@ -132,7 +129,7 @@ def _about(header: Any) -> About:
         unit="HU" if "HU" in words(header, "RescaleType") or modality == "CT" else "",
         burned_in=words(header, "BurnedInAnnotation").strip() == "YES",
         capture=words(header, "SOPClassUID").startswith(_CAPTURES),
-        localiser=bool(_LOCALISER.search(text)),
+        localiser=bool(_LOCALISER.search(f"{image_type} {text}")),
         diffusion="DIFFUSION" in image_type or b_value(header) is not None,
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_penumbra.domain.errors import ImageError
 from napari_penumbra.imaging.dicom._quiet import quiet
+from napari_penumbra.imaging.dicom.bounded import parse
 from napari_penumbra.imaging.dicom.offers import Offer
 from napari_penumbra.imaging.dicom.values import element
 from napari_penumbra.imaging.raw import COPY_AGAIN
@@ -55,11 +56,10 @@ def references(offer: Offer, time: int = 0) -> dict[str, Any]:
 
 
 def _uids(path: Path, place: str) -> dict[str, str]:
-    import pydicom
 
     try:
         with quiet():
-            header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+            header = parse(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
             return {tag: str(element(header, tag) or "") for tag in _TAGS}
     except Exception as error:  # noqa: BLE001 - as for the headers; the words may quote what must not be quoted
         raise ImageError(f"{place} cannot be read any more.", COPY_AGAIN, type(error).__name__) from None
