@@ -8,6 +8,8 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
+import slicerio
 
 from napari_penumbra.domain.errors import GeometryError, ImageError, LabelError
 from napari_penumbra.domain.grid import Grid
@@ -69,6 +71,45 @@ def test_a_layer_drawn_on_a_scan_lies_on_its_millimetres(tmp_path: Path) -> None
     found = np.argwhere(np.asarray(back.dataobj) == 300)[0]
     wanted = np.array([-(-20 + 5 * 2.0) + 3 * 2, -(-30 + 6 * 3.0) + 2 * 3, -10 + 4.0])  # L, P, S
     np.testing.assert_allclose(nib.affines.apply_affine(back.affine, found), wanted * [-1, -1, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LPS", "PIR"])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha"])
+def test_labels_go_back_in_every_format(tmp_path: Path, axes: str, suffix: str) -> None:
+    array = np.random.default_rng(0).integers(0, 3, (6, 7, 8)).astype(np.uint8)
+    path = copies(tmp_path, array, "labels")[axes]
+    data, arguments, _ = read(str(path))[0]
+    (saved,) = write_labels(str(tmp_path / f"back{suffix}"), data, arguments)
+    assert saved.endswith(f"back{suffix}")
+    first, second = nib.load(path), sitk.ReadImage(saved)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(second).transpose(2, 1, 0), np.asarray(first.dataobj))
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(second.GetDirection()).reshape(3, 3) * np.array(second.GetSpacing())
+    affine[:3, 3] = second.GetOrigin()
+    np.testing.assert_allclose(np.diag([-1, -1, 1, 1]) @ affine, first.affine, atol=1e-4)
+
+
+def test_a_slicer_segmentation_keeps_names_and_colours(tmp_path: Path) -> None:
+    from napari.layers import Labels
+
+    from napari_penumbra.domain.labels import LabelScheme
+    from napari_penumbra.plugin.layers import label_colormap, label_names
+
+    scheme = LabelScheme.parse(["1=left atrium", "4=wall"])
+    data = np.zeros((4, 5, 6), np.uint8)
+    data[1, 2, 3], data[2, 2, 2] = 1, 4
+    layer = Labels(data, colormap=label_colormap(scheme), features=label_names(scheme), scale=(3, 2, 1))
+    _, attributes, _ = layer.as_layer_data_tuple()
+    (saved,) = write_labels(str(tmp_path / "a.seg.nrrd"), data, attributes)
+    segments = slicerio.read_segmentation(saved)["segments"]
+    assert [(s["name"], s["labelValue"]) for s in segments] == [("left atrium", 1), ("wall", 4)]
+    for segment, c in zip(segments, scheme.classes, strict=True):
+        wanted = [int(c.color[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+        np.testing.assert_allclose(segment["color"], wanted, atol=1e-3)
+    assert segments[0]["terminology"]["type"] == ["SCT", "82471001", "Left atrium"]
+    plain = Labels(data).as_layer_data_tuple()[1]
+    (saved,) = write_labels(str(tmp_path / "b.seg.nrrd"), data, plain)
+    assert [s["name"] for s in slicerio.read_segmentation(saved)["segments"]] == ["label 1", "label 4"]
 
 
 @pytest.mark.parametrize(

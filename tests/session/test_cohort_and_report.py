@@ -191,7 +191,8 @@ def test_the_page_stands_alone(session: Session, tmp_path: Path) -> None:
     assert not re.search(r"url\(|@import", text)
     assert "Simulated: no case in this study is of a real patient." in text
     assert seen.tags.count("image") == 3 * 4, "three slices of every case"
-    assert text.count(">R</text>") == text.count(">L</text>") == 12
+    for letter, side in (("R", "start"), ("L", "end")):
+        assert len(re.findall(rf'text-anchor="{side}"[^>]*fill="#fff">{letter}</text>', text)) == 12
     for name, color in (("penumbra", "#e69f00"), ("core", "#56b4e9")):
         assert f'style="background:{color}"></span>{name}' in text
         assert f'stroke="{color}"' in text

@@ -153,7 +153,7 @@ def test_nobody_is_named(made: Any, tmp_path: Path) -> None:
 def test_without_a_series_it_is_refused_in_words(made: Any, tmp_path: Path) -> None:
     root, _ = made
     with Study.open(root, write=False) as study:
-        with pytest.raises(UsageError, match="give --dicom FOLDER"):
+        with pytest.raises(UsageError, match="give their folder"):
             plan_of(study, tmp_path / "out")
         with pytest.raises(UsageError, match="does not exist"):
             plan_of(study, tmp_path / "out", dicom=tmp_path / "none")
@@ -225,10 +225,10 @@ def test_what_the_importer_kept_is_enough(made: Any, tmp_path: Path) -> None:
         assert b"Muster" not in (tmp_path / "out" / "kept.seg.dcm").read_bytes()
         told["instances"][3]["position"][2] += 1.0
         file.write_text(json.dumps(told))
-        with pytest.raises(UsageError, match="give --dicom FOLDER"):
+        with pytest.raises(UsageError, match="give their folder"):
             plan_of(study, tmp_path / "again", predictions=True)
         file.write_text("[]")
-        with pytest.raises(UsageError, match="give --dicom FOLDER"):
+        with pytest.raises(UsageError, match="give their folder"):
             plan_of(study, tmp_path / "again", predictions=True)
 
 

@@ -43,8 +43,8 @@ class Panel:
     ----------
     x_range, y_range
         What the axes span; None fits them to what is drawn.
-    whole_x
-        Whether only whole numbers are marked along x.
+    whole_x, whole_y
+        Whether only whole numbers are marked along x and y.
     legend_below
         Put the names of the lines into the lower right corner instead of the upper left one.
     """
@@ -57,6 +57,7 @@ class Panel:
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
     whole_x: bool = False
+    whole_y: bool = False
     legend_below: bool = False
 
 
@@ -105,6 +106,8 @@ def _panel(panel: Panel) -> list[str]:
         px, _ = at(x, y_range[0])
         parts.append(_text(px, HEIGHT - BOTTOM + 16, _number(x), "middle"))
     for y in ticks(*y_range):
+        if panel.whole_y and y != round(y):
+            continue
         _, py = at(x_range[0], y)
         parts.append(f'<path d="M{LEFT} {py:.1f}H{WIDTH - RIGHT}" stroke="#e3e3e3"/>')
         parts.append(_text(LEFT - 6, py + 4, _number(y), "end"))

@@ -1,4 +1,4 @@
-"""Saves a labels layer as NIfTI, on the very grid of the scan that it belongs to."""
+"""Saves a labels layer as NIfTI, NRRD, MetaImage or a Slicer segmentation, on the grid of the scan it belongs to."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import numpy as np
 
 from napari_penumbra.domain.errors import GeometryError, LabelError
 from napari_penumbra.domain.grid import AnyArray, Grid
+from napari_penumbra.domain.labels import PALETTE, UNKNOWN, LabelClass
 
 _EXACT = 1e-6
+_SEG_NRRD = ".seg.nrrd"
+SUFFIXES = (".nii.gz", ".nii", _SEG_NRRD, ".nrrd", ".mha")
+"""Endings that can be written; the first is appended to a name without one."""
 
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -19,7 +23,8 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     Parameters
     ----------
     path
-        Ends in ``.nii`` or ``.nii.gz``; ``.nii.gz`` is appended otherwise.
+        Ends in one of `SUFFIXES`; ``.nii.gz`` is appended otherwise. ``.seg.nrrd`` keeps the names and colours of the
+        classes for 3D Slicer.
     data
         Whole numbers, (z, y, x).
     attributes
@@ -38,22 +43,59 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     DiskError
         The file could not be written.
     """
-    from napari_penumbra.imaging.files import onto_source, write_nifti
+    from napari_penumbra.imaging.files import onto_source
     from napari_penumbra.plugin.layers import METADATA_KEY
 
-    target = Path(path if path.lower().endswith((".nii", ".nii.gz")) else f"{path}.nii.gz")
+    target = Path(path if path.lower().endswith(SUFFIXES) else f"{path}{SUFFIXES[0]}")
     array = np.asarray(data)
     name = str(attributes.get("name", "The layer"))
     if array.ndim != 3:
-        raise GeometryError(f"{name} has {array.ndim} axes, a NIfTI label file needs 3.", "Save one volume at a time.")
+        raise GeometryError(f"{name} has {array.ndim} axes, a label file needs 3.", "Save one volume at a time.")
+    stored = _smallest(array, name)
     note = attributes.get("metadata", {}).get(METADATA_KEY, {})
     canonical = Grid.from_json(note["grid"]) if "grid" in note else None
     if canonical is not None and canonical.array_shape == array.shape:
-        source = Grid.from_json(note.get("source_grid", note["grid"]))
-        write_nifti(target, onto_source(_smallest(array, name), source), source)
+        grid = Grid.from_json(note.get("source_grid", note["grid"]))
+        stored = onto_source(stored, grid)
     else:
-        write_nifti(target, _smallest(array, name), grid_of_layer(array.shape, attributes, name))
+        grid = grid_of_layer(array.shape, attributes, name)
+    _write(target, stored, grid, attributes)
     return [str(target)]
+
+
+def _write(target: Path, stored: AnyArray, grid: Grid, attributes: dict[str, Any]) -> None:
+    from napari_penumbra.imaging.files import write_nifti
+    from napari_penumbra.imaging.seg_nrrd import write_seg_nrrd
+    from napari_penumbra.imaging.sitk_writing import write_image
+
+    ending = next(s for s in SUFFIXES if target.name.lower().endswith(s))
+    if ending == _SEG_NRRD:
+        write_seg_nrrd(target, stored, grid, _segments(stored, attributes))
+    elif ending in (".nrrd", ".mha"):
+        write_image(target, stored, grid)
+    else:
+        write_nifti(target, stored, grid)
+
+
+def _segments(stored: AnyArray, attributes: dict[str, Any]) -> list[LabelClass]:
+    """Value, name and colour of what a layer holds: its classes if it is one of a case, else its values as painted."""
+    features = attributes.get("features")
+    names: dict[int, str] = {}
+    if features is not None and {"index", "class"} <= set(features):
+        names = {int(v): str(n) for v, n in zip(features["index"], features["class"], strict=False)}
+    present = [int(v) for v in np.unique(stored) if v]
+    values = [v for v in names if v and (v in present or v != UNKNOWN)] + [v for v in present if v not in names]
+    colours = attributes.get("colormap")
+    return [LabelClass(v, names.get(v, f"label {v}"), _colour(colours, v, n)) for n, v in enumerate(values)]
+
+
+def _colour(colormap: Any, value: int, n: int) -> str:
+    """Colour of a label value as ``#rrggbb``; one of the palette where the layer does not say."""
+    try:
+        red, green, blue = (round(255 * float(c)) for c in np.asarray(colormap.map(value)).ravel()[:3])
+    except (AttributeError, TypeError, ValueError, KeyError):
+        return PALETTE[n % len(PALETTE)]
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def grid_of_layer(shape: tuple[int, ...], attributes: dict[str, Any], name: str) -> Grid:

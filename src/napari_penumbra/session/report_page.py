@@ -119,7 +119,9 @@ def _volumes(study: Study, made: Sequence[Row]) -> str:
         counts, edges = np.histogram(values, bins=min(12, max(3, len(values) // 2)))
         columns_ = [(float(a), float(b), float(c)) for a, b, c in zip(edges, edges[1:], counts, strict=False)]
         color = study.labels.classes[n].color
-        panels.append(Panel(name, label, "cases", bars=[Bars(columns_, color)], y_range=(0.0, float(counts.max()))))
+        panels.append(
+            Panel(name, label, "cases", bars=[Bars(columns_, color)], y_range=(0.0, float(counts.max())), whole_y=True)
+        )
     if not panels:
         return page.line("No case has labels that count here.")
     return "".join(figure(panels[n : n + 2]) for n in range(0, len(panels), 2))

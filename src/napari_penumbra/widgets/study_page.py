@@ -17,6 +17,7 @@ from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.case_table import CaseTable
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.empty_state import EmptyState
+from napari_penumbra.widgets.export_dialog import ExportDialog
 from napari_penumbra.widgets.method_form import fold
 from napari_penumbra.widgets.new_study_dialog import NewStudyDialog
 from napari_penumbra.widgets.order_box import OrderBox
@@ -72,6 +73,9 @@ class StudyPage(QWidget):
             "Adds scans: a folder, or files per modality. Files can also be dragged here.",
             name="add_cases",
         )
+        self.export = ActionButton(
+            "Export…", "Writes labels for other tools, a table of the cohort, or a report page.", name="export_cases"
+        )
         self.count_line = QLabel(objectName="study_counts", wordWrap=True)
         mute(self.count_line)
         self.search = QLineEdit(objectName="case_search", clearButtonEnabled=True)
@@ -84,6 +88,7 @@ class StudyPage(QWidget):
         self.new.clicked.connect(self.ask_new)
         self.open.clicked.connect(self.ask_open)
         self.add.clicked.connect(lambda: self.ask_add())
+        self.export.clicked.connect(self.ask_export)
         self.next.clicked.connect(lambda: self._opened(self.cases.open_next(1)))
         self.table.opened.connect(self.open_case)
         self.search.textChanged.connect(self.table.filter.set_filter)
@@ -102,6 +107,7 @@ class StudyPage(QWidget):
         layout.addLayout(head)
         counts = QHBoxLayout()
         counts.addWidget(self.count_line, 1)
+        counts.addWidget(self.export)
         counts.addWidget(self.add)
         layout.addLayout(counts)
         self.filled = QWidget()
@@ -141,6 +147,8 @@ class StudyPage(QWidget):
         self.count_line.setText("" if study is None else count_words(self.session.counts()))
         self.add.allow("Open or make a study first." if study is None else self._why_readonly())
         self.add.setVisible(study is not None)
+        self.export.setVisible(study is not None)
+        self.export.allow("" if rows else "There are no cases yet.")
         self.ordering.refresh(self.cases.order_words, bool(rows))
         self.progress.refresh()
         self.search.setVisible(len(rows) >= SEARCH_FROM or bool(self.search.text()))
@@ -222,6 +230,12 @@ class StudyPage(QWidget):
             self.messages.show_notice(self._why_readonly() or "Open or make a study first, then add cases.")
             return
         self._show(AddCasesDialog(self.session, files or [], self))
+
+    def ask_export(self) -> None:
+        """Save what is shown, then show the dialog that exports."""
+        with self.messages.guard("opening the export"):
+            self.cases.save_now()
+            self._show(ExportDialog(self.session, self))
 
     def _show(self, dialog: Any) -> None:
         self._dialog = dialog

@@ -120,15 +120,13 @@ def _why_not(exporter: Exporter, item: Item) -> str:
 def _nothing(options: ExportOptions, left: list[tuple[str, str]]) -> UsageError:
     if not left:
         return UsageError("There is nothing to export: the study has no cases.", "Add cases first.")
-    alike = len(left) > 1 and all(why == left[0][1] for _, why in left)
-    who = f"all {len(left)} cases" if alike else left[0][0]
-    return UsageError(f"There is nothing to export. {who}: {left[0][1]}.", _way_on(options))
-
-
-def _way_on(options: ExportOptions) -> str:
+    reasons: dict[str, list[str]] = {}
+    for name, why in left:
+        reasons.setdefault(why, []).append(name)
+    said = [f"{names[0] if len(names) == 1 else f'{len(names)} cases'}: {why}" for why, names in reasons.items()]
     more = [word for word, on in (("drafts", options.drafts), ("predictions", options.predictions)) if not on]
     also = f", or export {' or '.join(more)} too" if more else ""
-    return f"Close a case with Case complete{also}."
+    return UsageError(f"There is nothing to export. {'; '.join(said[:4])}.", f"Close a case with Case complete{also}.")
 
 
 __all__ = [

@@ -64,7 +64,7 @@ class DicomSeg(Exporter):
     def why_not(self, item: Item) -> str:
         """Say that nothing is known of the series, before anything is read."""
         if self.job.options.dicom is None and kept_series(self.job.study, item) is None:
-            return "nothing is known of the DICOM series it came from: give --dicom FOLDER"
+            return "nothing is known of its DICOM series: give their folder (--dicom FOLDER)"
         return ""
 
     def write(self, item: Item) -> None:
