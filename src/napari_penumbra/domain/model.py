@@ -16,6 +16,7 @@ FORMAT_VERSION = 1
 SUFFIX = ".penumbra-model"
 STATE_KEYS = ("method", "preset", "config", "problem", "plan", "labels", "modalities", "patch", "seed", "step", "steps")
 """What of a checkpoint's plain data makes up the model; all else there is about the training and may name cases."""
+_LARGEST_PATCH, _FINEST_MM, _COARSEST_MM = 4096, 0.001, 1000.0
 _REMEDY = "Ask whoever sent it to export it again."
 
 
@@ -108,8 +109,12 @@ class ModelCard:
                 raise ValueError(f"{key} is no name")
         if not 0 <= int(state["step"]) <= int(state["steps"]) or len(self.digest) != 64:
             raise ValueError("step or digest")
-        if len(state["patch"]) != 3 or min(int(n) for n in state["patch"]) < 1:
+        int(state["seed"])
+        # Absurd sizes would not harm the study, but take the machine's memory at the first prediction.
+        if len(state["patch"]) != 3 or not all(1 <= int(n) <= _LARGEST_PATCH for n in state["patch"]):
             raise ValueError("patch")
+        if not all(_FINEST_MM <= float(edge) <= _COARSEST_MM for edge in plan["spacing"]):
+            raise ValueError("spacing")
         if any(not math.isfinite(value) for value in self.figures.values()):
             raise ValueError("a figure is not a number")
         if sorted(self.labels.values) != sorted(int(v) for v in plan["values"]):

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ from napari_penumbra.session.models import IMPORT, ORIGIN_FILE, Models, origin_o
 METHOD_PREFIX = "method/"
 """Under which a checkpoint holds the model's own tensors (`napari_penumbra.training.checkpoint`)."""
 CHECKPOINT_VERSION = 1
+_DRAFT = ".import-"
+_STALE_SECONDS = 86_400.0
+"""A draft of a model file is being checked for seconds; one as old as this was left by a program that was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,15 @@ class Draft:
 
 class Exchange(Models):
     """Exports and imports models."""
+
+    def _begin(self) -> None:
+        super()._begin()
+        if self.readonly:
+            return
+        for draft in self.opened().layout.runs.glob(f"{_DRAFT}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - draft.stat().st_mtime > _STALE_SECONDS:
+                    shutil.rmtree(draft, ignore_errors=True)
 
     def export_model(self, name: str, path: Path, *, cases: bool = False) -> Path:
         """Write a model as one file: weights, how to build and to feed it, figures, where it comes from.
@@ -123,7 +136,7 @@ class Exchange(Models):
         study = self.writable()
         path = Path(path)
         run = f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{IMPORT}-{secrets.token_hex(2)}"
-        draft = study.layout.runs / f".new-{run}"
+        draft = study.layout.runs / f"{_DRAFT}{run}"
         with opened_model_file(path) as (card, file):
             fitting = _fit(card, tuple(study.modalities), study.labels)
             checkpoint = draft / "checkpoints" / f"step-{int(card.state['step']):06d}"

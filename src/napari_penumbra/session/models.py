@@ -7,11 +7,13 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from napari_penumbra.domain.errors import JobError, UsageError
 from napari_penumbra.domain.model import ModelCard
+from napari_penumbra.domain.pool import RECORD_FILE
 from napari_penumbra.jobs.job import Job
 from napari_penumbra.session import champion
 from napari_penumbra.session.champion import RULE
@@ -20,6 +22,7 @@ from napari_penumbra.study.runs import RunRow
 
 ORIGIN_FILE = "origin.json"
 """In the folder of an imported model: its card, as it came."""
+_LONGEST_NAME = 120
 IMPORT = "import"
 """Kind of a run that was not trained here."""
 
@@ -229,7 +232,7 @@ def _info(row: RunRow, job: Job, dice: float | None, words: str, best: bool, kep
     card = origin_of(job.folder)
     cases = {} if card is not None else _cases(job)
     told: Mapping[str, Any] = card.provenance if card is not None else {k: len(v) for k, v in cases.items()}
-    parents = [str(name) for name in told.get("parents", ())] if card is not None else [champion.started_from(job)]
+    parents = list(told.get("parents") or ()) if card is not None else [champion.started_from(job)]
     step, steps = _steps(job, card)
     verdict = champion.judged(job.folder)
     return ModelInfo(
@@ -237,7 +240,7 @@ def _info(row: RunRow, job: Job, dice: float | None, words: str, best: bool, kep
         origin="trained" if card is None else "imported",
         method=row.method,
         preset=row.preset,
-        parent=next(iter(parents), ""),
+        parent=str(next(iter(parents), ""))[:_LONGEST_NAME],
         step=step,
         steps=steps,
         labelled=_count(told, "labelled"),
@@ -263,6 +266,20 @@ def _count(told: Mapping[str, Any], what: str) -> int:
 
 def _cases(job: Job) -> dict[str, tuple[str, ...]]:
     """Names of the cases by what they were for, those that joined later among them."""
+    return _cases_of(job.folder, _stamp(job.folder / "job.json"), _stamp(job.folder / RECORD_FILE))
+
+
+def _stamp(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=256)
+def _cases_of(folder: Path, ordered: int, joined: int) -> dict[str, tuple[str, ...]]:
+    """Read once what changes only while a training runs: the orders of a large study are long."""
+    job = Job(folder)
     try:
         spec, learnt = job.spec(), tuple(job.labels_learnt())
     except JobError:
