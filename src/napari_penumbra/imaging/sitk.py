@@ -10,7 +10,7 @@ import math
 import re
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -251,4 +251,10 @@ def _data_file(path: Path, text: str) -> Path:
         raise ImageError(
             f"{path.name} is spread over several data files.", "Save it as one file: .nrrd, .mha or .nii.gz."
         )
-    return path.parent / text
+    named = PurePosixPath(text.replace("\\", "/"))
+    if named.is_absolute() or ".." in named.parts or ":" in text:
+        # A header from outside must not make voxels of any file of this machine.
+        raise ImageError(
+            f"{path.name} names a data file outside its own folder.", "Put both files into the same folder."
+        )
+    return path.parent / named
