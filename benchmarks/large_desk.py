@@ -52,7 +52,8 @@ def figures(values: list[float]) -> dict[str, float]:
 def _stroke(walk: Walkthrough, n: int) -> None:
     """Paint a square of 40x40 voxels, on another place each time."""
     z, y = 40 + n % 40, 60 + 7 * n % 300
-    walk.widget.bridge.set_labels(((z, y, y), (z + 1, y + 40, y + 40)), np.full((1, 40, 40), 1 + n % 2, np.uint8))
+    value = 2 if walk.widget.bridge.labels()[z, y, y] == 1 else 1
+    walk.widget.bridge.set_labels(((z, y, y), (z + 1, y + 40, y + 40)), np.full((1, 40, 40), value, np.uint8))
 
 
 def saving(walk: Walkthrough) -> dict[str, Any]:
@@ -84,12 +85,17 @@ def saving(walk: Walkthrough) -> dict[str, Any]:
     }
 
 
-def opening(walk: Walkthrough, *, painted: bool) -> dict[str, float]:
-    """Milliseconds from asking for the other case until its picture is drawn."""
+def opening(walk: Walkthrough, *, painted: bool, ahead: bool = True) -> dict[str, float]:
+    """Milliseconds from asking for the other case, which has been read ahead, until its picture is drawn."""
     cases, taken = walk.widget.dock.cases, []
     for n in range(OPENINGS):
         if painted:
             _stroke(walk, 50 + n)
+        walk.settle(500)
+        if ahead:
+            walk.wait("the next case", lambda: not walk.widget.dock.ahead.busy, 60)
+        else:
+            walk.widget.dock.ahead._soon.stop()
         walk.settle(1500)
         start = time.perf_counter()
         assert cases.open("other" if walk.widget.bridge.case == "large" else "large")
@@ -107,6 +113,7 @@ def measure(root: Path | None = None) -> dict[str, Any]:
     walk.open_study(root)
     cases = walk.widget.dock.cases
     cases.open("large")
+    walk.page("review")
     cases._autosave.stop()
     walk.settle(2000)
     result = {
@@ -115,6 +122,7 @@ def measure(root: Path | None = None) -> dict[str, Any]:
         "saving_a_draft": saving(walk),
         "open_next_predicted_case_ms": {"target": 1500, **opening(walk, painted=False)},
         "open_next_after_painting_ms": {"target": 1500, **opening(walk, painted=True)},
+        "open_a_case_not_read_ahead_ms": opening(walk, painted=False, ahead=False),
     }
     walk.widget.shut()
     viewer.close()

@@ -39,10 +39,19 @@ def make_model(session: Session, run: str, method: str = "supervised", seed: int
             if name.endswith("head.bias") and len(tensor) > 1:
                 tensor[1] += bias
     state = {
-        "method": method, "preset": "laptop", "config": made.config.model_dump(mode="json"),
-        "problem": dataclasses.asdict(made.problem), "plan": plan.to_json(), "labels": spec.labels.to_json(),
-        "modalities": list(plan.modalities), "patch": [8, 8, 8], "seed": seed, "step": 10, "steps": 10,
-        "figures": {"dice": 0.5, "cases": 1.0, "seconds": 2.0}, "watch": {"spread": {"p0": 1}},
+        "method": method,
+        "preset": "laptop",
+        "config": made.config.model_dump(mode="json"),
+        "problem": dataclasses.asdict(made.problem),
+        "plan": plan.to_json(),
+        "labels": spec.labels.to_json(),
+        "modalities": list(plan.modalities),
+        "patch": [8, 8, 8],
+        "seed": seed,
+        "step": 10,
+        "steps": 10,
+        "figures": {"dice": 0.5, "cases": 1.0, "seconds": 2.0},
+        "watch": {"spread": {"p0": 1}},
     }
     weights = {METHOD_PREFIX + n: t for n, t in made.state_dict().items()}
     weights |= {"reference/network.x": torch.zeros(3)}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from qtpy.QtWidgets import QWidget
 
@@ -179,3 +180,19 @@ def test_words_of_a_listener_are_not_lost(dock, session):
         session.study_changed.emit()
     session.study_changed.disconnect(full)
     assert dock.messages.words.text() == "⚠ The disk is full. Make room."
+
+
+def test_the_next_case_is_read_while_the_reader_works_on_this_one(dock, canvas, study, qtbot, monkeypatch):
+    read = []
+    whole = study.read_ahead
+    monkeypatch.setattr(study, "read_ahead", lambda name: (whole(name), read.append(name)))
+    dock.cases.open("p001")
+    assert dock.ahead.busy
+    dock.ahead._soon.start(0)
+    qtbot.waitUntil(lambda: not dock.ahead.busy, timeout=5000)
+    assert read == [dock.cases.next_name()]
+    (path,) = [path for path in study.study._core.ahead._kept if "DWI" in path.name]
+    assert path.is_file()
+    assert dock.cases.open(read[0])
+    assert study.study._core.ahead._kept == {}
+    np.testing.assert_array_equal(canvas.shown.images["DWI"], study.study.read(read[0]).images["DWI"])

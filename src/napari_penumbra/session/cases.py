@@ -83,6 +83,10 @@ class Cases(Together):
         self.check_out(name)
         return self.opened().read(name)
 
+    def read_ahead(self, name: str) -> None:
+        """Read what never changes of the case that comes next, so that `load` finds it; for another thread."""
+        self.opened().read_ahead(name)
+
     # ---------------------------------------------------------------- out
 
     def stroke(self, name: str, box: Box, after: LabelArray) -> None:

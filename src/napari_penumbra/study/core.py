@@ -13,6 +13,7 @@ from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.study.database import Database
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.manifest import Manifest
+from napari_penumbra.study.read_ahead import ReadAhead
 from napari_penumbra.study.schema import CaseTable
 from napari_penumbra.study.summaries import Summary
 
@@ -32,6 +33,8 @@ class Core:
         Set when a file may have been left without its row, so that the next opening looks for it.
     summaries
         Parsed summaries of predictions by number, each with the stamp of the file it came from.
+    ahead
+        What was read of the case that comes next.
     team
         This program's place among several that write; None where one writes at a time.
     reader
@@ -44,6 +47,7 @@ class Core:
     notices: list[str] = field(default_factory=list)
     unclean: bool = False
     summaries: dict[int, tuple[str, Summary | None]] = field(default_factory=dict)
+    ahead: ReadAhead = field(default_factory=ReadAhead)
     team: Team | None = None
     reader: str = "reader"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -143,8 +143,26 @@ def read_prediction(
     core: Core, prediction: Prediction, grid: Grid, case: str
 ) -> tuple[LabelArray, npt.NDArray[np.float32]]:
     """Read a prediction's labels and confidence."""
-    labels = read_label_file(core, prediction.labels.as_posix(), grid, f"The prediction of {case}")
-    return labels, read_confidence(core.layout.absolute(prediction.confidence), grid, case)
+    (labels, read_labels), (confidence, read_map) = _readers(core, prediction, grid, case)
+    return core.ahead.take(labels, read_labels), core.ahead.take(confidence, read_map)
+
+
+def read_ahead(core: Core, prediction: Prediction, grid: Grid, case: str) -> None:
+    """Read a prediction's labels and confidence into memory; see `reading.read_ahead`."""
+    for path, read in _readers(core, prediction, grid, case):
+        core.ahead.prepare(case, path, read)
+
+
+def _readers(
+    core: Core, prediction: Prediction, grid: Grid, case: str
+) -> tuple[tuple[Path, Callable[[], LabelArray]], tuple[Path, Callable[[], npt.NDArray[np.float32]]]]:
+    """Files of a prediction, each with what reads it."""
+    labels, confidence = core.layout.absolute(prediction.labels), core.layout.absolute(prediction.confidence)
+    what = f"The prediction of {case}"
+    return (
+        (labels, lambda: read_label_file(core, prediction.labels.as_posix(), grid, what)),
+        (confidence, lambda: read_confidence(confidence, grid, case)),
+    )
 
 
 def _store(core: Core, fresh: list[tuple[CaseTable, PredictionTable]]) -> list[Prediction]:
@@ -163,6 +181,9 @@ def _store(core: Core, fresh: list[tuple[CaseTable, PredictionTable]]) -> list[P
             old.mean_confidence, old.stamp = row.mean_confidence, row.stamp
             old.model, old.summary = row.model, row.summary
             done.append((case, old))
+    for _, row in done:
+        # Parsed here, in the thread that registers, one by one as they come: the table would wait for a thousand.
+        core.summaries[row.id] = (row.stamp, read_summary(row.summary))
     return [to_prediction(row, case.name) for case, row in done]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,14 +61,34 @@ def read(core: Core, name: str, *, strokes: bool = True) -> tuple[OpenCase, str]
     order = [m for m in core.manifest.modalities if m in images]
     load_readers()
     with ThreadPoolExecutor(_READERS) as readers:
-        volumes = {m: readers.submit(_image, core.layout.absolute(images[m]), grid, f"{m} of {name}") for m in order}
+        volumes = {m: readers.submit(_image, core, images[m], grid, f"{m} of {name}") for m in order}
         said = None if prediction is None else readers.submit(predictions.read_prediction, core, prediction, grid, name)
         labels = _labels(core, start.path, grid, name)
         loaded = {m: future.result() for m, future in volumes.items()}
         predicted, confidence = (None, None) if said is None else said.result()
+    core.ahead.end(name)
     restored = journal.replay(labels) if strokes else 0
     opened = OpenCase(name, grid, loaded, labels, state, prediction, predicted, confidence, restored)
     return opened, start.token
+
+
+def read_ahead(core: Core, name: str) -> None:
+    """Read the files of a case that never change into memory, for `read` to find; in another thread than the window's.
+
+    Raises what `read` raises when a file is missing or damaged.
+    """
+    with core.db.read() as session:
+        case = case_of(session, name)
+        images = {r.modality: r.path for r in session.scalars(select(ImageTable).where(ImageTable.case_id == case.id))}
+        newest = newest_prediction(session, case.id)
+    grid = Grid.from_json(case.grid)
+    load_readers()
+    core.ahead.begin(name)
+    if newest is not None:
+        predictions.read_ahead(core, predictions.to_prediction(newest, name), grid, name)
+    for modality, relative in images.items():
+        path = core.layout.absolute(relative)
+        core.ahead.prepare(name, path, partial(_read_image, path, grid, f"{modality} of {name}"))
 
 
 def base_of(core: Core, name: str) -> str:
@@ -97,7 +118,12 @@ def _start(session: Session, case_id: int, newest: PredictionTable | None, strok
     return _Start(f"p{newest.id}", newest.labels)
 
 
-def _image(path: Path, grid: Grid, what: str) -> ImageArray:
+def _image(core: Core, relative: str, grid: Grid, what: str) -> ImageArray:
+    path = core.layout.absolute(relative)
+    return core.ahead.take(path, lambda: _read_image(path, grid, what))
+
+
+def _read_image(path: Path, grid: Grid, what: str) -> ImageArray:
     volume = read_image(path).volume
     if volume.data.shape != grid.array_shape or not volume.grid.same_place(grid, 0.1 * min(grid.spacing)):
         # Shown on the case's grid it would be a wrong picture.

@@ -270,6 +270,10 @@ class Study(Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Ch
             self._journal(name, base)
         return opened
 
+    def read_ahead(self, name: str) -> None:
+        """Read images and prediction of the case that will be opened next; safe in another thread."""
+        reading.read_ahead(self._core, name)
+
     # ------------------------------------------------------------------ annotations
 
     def save(

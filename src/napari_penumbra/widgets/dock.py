@@ -30,6 +30,7 @@ from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.case_menu import CaseMenu
 from napari_penumbra.widgets.messages import MessageBar
 from napari_penumbra.widgets.page_keys import bind_page_keys
+from napari_penumbra.widgets.read_ahead import ReadAheadKeeper
 from napari_penumbra.widgets.review_controller import ReviewController
 from napari_penumbra.widgets.review_page import ReviewPage
 from napari_penumbra.widgets.shortcut_file import keys_file
@@ -74,6 +75,7 @@ class Dock(QWidget):
         self.annotate_page = AnnotatePage(session, canvas, self.cases)
         self.train_page = TrainPage(session, self.cases)
         self.review_page = ReviewPage(session, canvas, self.cases, self.review)
+        self.ahead = ReadAheadKeeper(self.cases, self._next_name, self)
         self.status = StatusLine()
         readers = self.review_page.folds.readers
         self.reading_bar, self.taken_back_bar = ReadingBar(readers), TakenBackBar(readers)
@@ -182,6 +184,10 @@ class Dock(QWidget):
         reviewable = case is not None and case.state in (CaseState.PREDICTED, CaseState.IN_REVIEW)
         self.show_page("review" if reviewable else "annotate")
 
+    def _next_name(self) -> str | None:
+        """Name the case that the shown page would open next."""
+        return self.review_page.next_predicted() if self.page() == "review" else self.cases.next_name()
+
     def step_case(self, step: int) -> None:
         """Save, then open the next (1) or previous (-1) case."""
         if self.session.study is not None and self.cases.open_next(step) and self.page() == "study":
@@ -275,6 +281,7 @@ class Dock(QWidget):
         session.failed.disconnect(self._on_failed)
         self.taken_back_bar.disconnect_all()
         self.team_bar.disconnect_all()
+        self.ahead.disconnect_all()
         for part in (self.study_page, self.annotate_page, self.train_page, self.review_page, self.review, self.cases):
             part.disconnect_all()
         worker_thread.finish()

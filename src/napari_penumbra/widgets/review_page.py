@@ -25,7 +25,7 @@ from napari_penumbra.widgets.rest_box import RestBox
 from napari_penumbra.widgets.review_controller import ReviewController
 from napari_penumbra.widgets.review_empty import say_what_next
 from napari_penumbra.widgets.review_layout import BUTTONS, ON_REGIONS, key_part, scrolling_part
-from napari_penumbra.widgets.review_words import ReviewWords
+from napari_penumbra.widgets.review_words import ReviewWords, surer_shares
 from napari_penumbra.widgets.trust_keeper import TrustKeeper
 from napari_penumbra.widgets.trust_view import TrustView
 from napari_penumbra.widgets.volume_line import VolumeLine
@@ -208,9 +208,6 @@ class ReviewPage(QWidget):
 
     def _on_opened(self, case: OpenCase) -> None:
         self._coverage = None
-        if case.confidence is not None:
-            levels, _ = np.histogram(case.confidence, bins=100, range=(0.0, 1.0))
-            self._coverage = np.cumsum(levels[::-1])[::-1] / max(1, case.confidence.size)
         for box in (self.overlay, self.outline):
             box.blockSignals(True)
         self.overlay.setChecked(False)  # the overlay starts off: the reader looks first
@@ -273,9 +270,13 @@ class ReviewPage(QWidget):
 
     def _say_threshold(self) -> None:
         level = self.threshold_slider.value()
-        if self._coverage is not None:
-            covered = float(self._coverage[min(99, int(level * 100))])
-            self.coverage_line.setText(ReviewWords(self.review, self.trust.record).threshold(level, covered))
+        confidence = None if self.review.case is None else self.review.case.confidence
+        if confidence is None or self.folds.any_open():
+            return
+        if self._coverage is None:
+            self._coverage = surer_shares(confidence)
+        covered = float(self._coverage[min(99, int(level * 100))])
+        self.coverage_line.setText(ReviewWords(self.review, self.trust.record).threshold(level, covered))
 
     def _say_regions(self) -> None:
         """What is looked at, decided, left and not listed: known without asking the study."""

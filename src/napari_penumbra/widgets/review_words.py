@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+import numpy.typing as npt
+
 from napari_penumbra.domain.regions import Region
 from napari_penumbra.evaluation.track_record import TrackRecord
 from napari_penumbra.session.words import share
 from napari_penumbra.widgets.review_controller import ReviewController
 from napari_penumbra.widgets.review_progress import Amount
 from napari_penumbra.widgets.trust_words import percent, such
+
+_SAMPLE = 1_000_000
 
 
 class ReviewWords:
@@ -115,3 +122,18 @@ class ReviewWords:
         if count:
             parts.append(f"{self.amount(count)} stay unknown: they teach nothing wrong.")
         return " ".join(parts)
+
+
+def surer_shares(confidence: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Share of the voxels that are at least as sure as 0, 0.01, … 0.99: a hundred numbers.
+
+    Of a large case about a million voxels are counted: the share is the same to a tenth of a percent, and the case
+    stands on the screen a quarter of a second earlier.
+    """
+    step = max(1, confidence.size // _SAMPLE)
+    while math.gcd(step, confidence.shape[-1]) > 1:  # or the sample would be a few columns of every row
+        step += 1
+    some = confidence.ravel()[::step]
+    levels, _ = np.histogram(some, bins=100, range=(0.0, 1.0))
+    shares: npt.NDArray[np.float64] = np.cumsum(levels[::-1])[::-1] / max(1, some.size)
+    return shares
