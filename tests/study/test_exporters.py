@@ -6,7 +6,11 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +19,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicerio
-from export_scenes import GRIDS, LEFT, RIGHT, SCHEME, image, make, millimetres, stored, truth
+from export_scenes import GRIDS, LEFT, RIGHT, SCHEME, image, make, millimetres, shapes, stored, truth
 from study_scans import draft, predict
 
-from napari_penumbra.domain.case import Closing
+from napari_penumbra.domain.case import Closing, Role
 from napari_penumbra.domain.errors import DiskError, UsageError
 from napari_penumbra.study import exporters
-from napari_penumbra.study.exporters import RECORD, ExportOptions, Plan
+from napari_penumbra.study.exporters import RECORD, Exporter, ExportOptions, Item, Plan
 from napari_penumbra.study.store import Study
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -396,3 +400,71 @@ def test_predictions_keep_the_confidence_beside(made: Path, tmp_path: Path) -> N
         export(study, tmp_path / "out", "nifti", confidence=True, cases=("pir",))
     read = nib.load(tmp_path / "out" / "pir_confidence.nii.gz")
     np.testing.assert_allclose(read.get_fdata(), stored("pir", sure).transpose(2, 1, 0), atol=1 / 255)
+
+
+def test_frozen_and_set_aside_cases(made: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(made, tmp_path / "study"))
+    with Study.open(root) as study:
+        study.set_role("pir", Role.VALIDATION)
+        study.set_role("ras", Role.ASIDE)
+        plan = export(study, tmp_path / "Dataset501_A", "nnunet")
+        assert dict(plan.left)["ras"].startswith("it is set aside")
+        assert any("1 of these cases are frozen" in note for note in plan.notes)
+        (split,) = json.loads((tmp_path / "Dataset501_A" / "splits_final.json").read_text())
+        assert split == {"train": ["lps", "left-handed", "oblique"], "val": ["pir"]}
+        export(study, tmp_path / "named", "nifti", cases=("ras",))
+    assert (tmp_path / "named" / "ras.nii.gz").is_file()
+
+
+class Voxels(Exporter):
+    """What another package might add: one text file per case."""
+
+    title = "Voxel count"
+    readers = "people"
+
+    def files(self, item: Item) -> list[str]:
+        return [f"{item.stem}.txt"]
+
+    def write(self, item: Item) -> None:
+        self.job.path(f"{item.stem}.txt").write_text(str(np.count_nonzero(self.job.labels(item))))
+
+
+def test_a_seventh_format_is_one_class(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("voxels", f"{__name__}:Voxels", exporters.GROUP)
+    monkeypatch.setitem(exporters._plugins.__dict__, "others", {"voxels": point})
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Voxels.__module__])
+    assert exporters.names()[-1] == "voxels"
+    export(study, tmp_path / "out", "voxels", cases=("lps",))
+    assert (tmp_path / "out" / "lps.txt").read_text() == str(np.count_nonzero(shapes()))
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from napari_penumbra.study import exporters
+from napari_penumbra.study.store import Study
+study = Study.open(Path(sys.argv[1]), write=False)
+print("begun", flush=True)
+while True:
+    for step in exporters.plan(study, Path(sys.argv[2]), "nnunet", exporters.ExportOptions(overwrite=True)).run():
+        pass
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_export_leaves_no_half_file(made: Path, tmp_path: Path) -> None:
+    for n in range(6):
+        out = tmp_path / str(n)
+        command = [sys.executable, "-c", KILLED, str(made), str(out)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(0.15 + 0.11 * n)
+            process.kill()
+        written = [p for p in out.rglob("*") if p.is_file() and not p.name.startswith(".penumbra-tmp-")]
+        assert written
+        for path in written:
+            if path.suffix == ".json":
+                json.loads(path.read_text())
+            else:
+                nib.load(path).get_fdata()

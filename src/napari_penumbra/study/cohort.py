@@ -48,7 +48,8 @@ class CohortFacts:
 def cohort(study: Study, options: ExportOptions) -> list[CohortFacts]:
     """Look at every case in the order in which they were added; see `ExportOptions` for whose labels count."""
     # A place for images without labels makes the choice list those cases as well.
-    items, _ = choose(study, replace(options, unlabelled=UNUSED))
+    names = options.cases or tuple(row.name for row in study.cases())
+    items, _ = choose(study, replace(options, cases=names, unlabelled=UNUSED))
     with study._core.db.read() as session:
         cases = {case.name: case for case in session.scalars(select(CaseTable))}
         annotations = session.scalars(

@@ -63,6 +63,7 @@ class ExportForm(QWidget):
             "Replace what an earlier export left there",
             "Files of the same name are replaced; files of an earlier export that this one does not write are removed.",
         )
+        self._images_wished = False  # a format that needs them does not make the next one copy them
         self._lay_out()
         self._connect()
         self._show_kind()
@@ -87,6 +88,7 @@ class ExportForm(QWidget):
 
     def _connect(self) -> None:
         self.kind.currentIndexChanged.connect(lambda _: self._show_kind())
+        self.images.toggled.connect(self._wish_images)
         for line in (self.folder, self.dicom, self.references):
             line.line.textChanged.connect(lambda _: self.changed.emit())
         for box in (self.drafts, self.predictions, self.confidence, self.images, self.overwrite):
@@ -124,6 +126,9 @@ class ExportForm(QWidget):
         """Return the folder of reference labels, for kinds that compare."""
         return self.references.path() if self.current().references else None
 
+    def _wish_images(self, wished: bool) -> None:
+        self._images_wished = wished
+
     # ---------------------------------------------------------------- kind → fields
 
     def _show_kind(self) -> None:
@@ -142,8 +147,9 @@ class ExportForm(QWidget):
             self._form.setRowVisible(field, shown)
         needed = f"{kind.title} always has the images." if kind.images_needed else ""
         allow(self.images, needed, "As they lie in the study.")
-        if kind.images_needed:
-            self.images.setChecked(True)
+        self.images.blockSignals(True)
+        self.images.setChecked(kind.images_needed or self._images_wished)
+        self.images.blockSignals(False)
         self.changed.emit()
 
     def _refill(self, combo: QComboBox, entries: dict[str, str], habit: str) -> None:

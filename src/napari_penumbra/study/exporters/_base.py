@@ -92,6 +92,8 @@ class Item:
         Whether a person painted them from nothing.
     confidence
         Confidence map of the newest prediction, or None.
+    frozen
+        Whether it is a validation case: nothing of the study ever trained on it.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Item:
     model: str = ""
     manual: bool = False
     confidence: Path | None = None
+    frozen: bool = False
 
     @property
     def picture(self) -> bool:

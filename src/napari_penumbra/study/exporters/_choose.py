@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from napari_penumbra.domain.case import Closing, Origin
+from napari_penumbra.domain.case import Closing, Origin, Role
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.study.exporters._base import NONE, ExportOptions, Item
@@ -53,6 +53,9 @@ def choose(study: Study, options: ExportOptions) -> tuple[list[Item], list[tuple
         if wanted and case.name not in wanted:
             continue
         found = _labels(tables, case, options)
+        if case.role == Role.ASIDE.value and not wanted:
+            left.append((case.name, "it is set aside; name it to have it all the same"))
+            continue
         if isinstance(found, str) and options.unlabelled == NONE:
             left.append((case.name, found))
             continue
@@ -113,4 +116,5 @@ def _item(study: Study, tables: _Tables, case: CaseTable, stem: str, found: dict
         model=str(found.get("model", "")),
         manual=bool(found.get("manual", False)),
         confidence=confidence if labels is not None else None,
+        frozen=case.role == Role.VALIDATION.value,
     )

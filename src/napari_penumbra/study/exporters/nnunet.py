@@ -30,6 +30,7 @@ from napari_penumbra.study.exporters._base import (
 from napari_penumbra.study.exporters.nifti import eight_bits, write_confidence, write_labels, write_one_image
 from napari_penumbra.study.store import Study
 
+SPLITS = "splits_final.json"
 _FOLDER = re.compile(r"Dataset\d{3}_.+")
 
 
@@ -73,6 +74,11 @@ class NnUNet(Exporter):
             said.append(
                 f"nnU-Net finds a folder named like Dataset501_Hearts inside nnUNet_raw: rename "
                 f"{self.job.folder.name} so, or choose such a name."
+            )
+        if self._frozen():
+            said.append(
+                f"{len(self._frozen())} of these cases are frozen for validation: copy {SPLITS} into the data set's "
+                "folder in nnUNet_preprocessed, and fold 0 keeps them out of training."
             )
         moved = [(value, n) for value, n in self.job.values.items() if value != n]
         if moved:
@@ -126,8 +132,11 @@ class NnUNet(Exporter):
         atomic.write_bytes(self.job.path(relative), buffer.getvalue())
 
     def index_names(self) -> list[str]:
-        """One file."""
-        return ["dataset.json"]
+        """The data set's description; how to split it where cases are frozen for validation."""
+        return [*([SPLITS] if self._frozen() else []), "dataset.json"]
+
+    def _frozen(self) -> list[str]:
+        return [item.stem for item in self.job.items if item.frozen and item.labels is not None]
 
     def index(self) -> dict[str, str]:
         """``dataset.json``; the ignore label only when a voxel has it, because it changes how nnU-Net samples."""
@@ -147,4 +156,9 @@ class NnUNet(Exporter):
             "name": job.folder.name,
             "description": f"{job.study.name}{' (simulated)' if job.study.simulated else ''}",
         }
-        return {"dataset.json": json.dumps(data, indent=1, ensure_ascii=False) + "\n"}
+        made = {"dataset.json": json.dumps(data, indent=1, ensure_ascii=False) + "\n"}
+        frozen = self._frozen()
+        if frozen:
+            train = [item.stem for item in job.items if item.labels is not None and not item.frozen]
+            made = {SPLITS: json.dumps([{"train": train, "val": frozen}], indent=1) + "\n", **made}
+        return made
