@@ -34,7 +34,7 @@ def phantom(shape: tuple[int, int, int] = (8, 24, 32), seed: int = 0) -> np.ndar
     data = rng.integers(0, 40, shape).astype(np.int16)
     data += (np.arange(shape[0], dtype=np.int16) * 50)[:, None, None]
     for letter, left in (("R", 3), ("L", 22)):
-        if left + 5 > shape[2]:
+        if left + 5 > shape[2] or shape[1] < 13:
             continue
         bits = np.array([[c == "X" for c in row] for row in LETTERS[letter]])
         data[1:-2, 8:13, left : left + 5][:, bits] += 800

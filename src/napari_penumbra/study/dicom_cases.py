@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.imaging.dicom import Progress
 from napari_penumbra.study.core import Core
-from napari_penumbra.study.importers import dicom
+from napari_penumbra.study.importers import dicom, dicom_adding
 from napari_penumbra.study.importers.dicom import DicomCase, DicomPlan
 
 
@@ -24,5 +24,5 @@ class DicomCases:
     def add_dicom(
         self, cases: Iterable[DicomCase], keep_references: str = ""
     ) -> Iterator[tuple[str, list[str] | PenumbraError]]:
-        """Add the wanted cases of a plan, one at a time. See `importers.dicom.add_dicom`."""
-        yield from dicom.add_dicom(self._core, cases, keep_references=keep_references)
+        """Add the wanted cases of a plan, one at a time. See `importers.dicom_adding.add_dicom`."""
+        yield from dicom_adding.add_dicom(self._core, cases, keep_references=keep_references)

@@ -169,6 +169,13 @@ class _Delegate(QStyledItemDelegate):
         super().__init__(table)
         self._table = table
 
+    def initStyleOption(self, option: Any, index: QModelIndex) -> None:
+        """Mark what opens a list."""
+        super().initStyleOption(option, index)
+        changeable = index.flags() & Qt.ItemFlag.ItemIsEditable and index.parent().isValid()
+        if changeable and option.text and index.column() in (MODALITY, TIME):
+            option.text += " ▾"
+
     def createEditor(self, parent: QWidget, option: Any, index: QModelIndex) -> QWidget | None:
         """Make the editor of one cell."""
         is_case = not index.parent().isValid()

@@ -42,11 +42,11 @@ def direction(header: Any) -> Triple | None:
     return numbers(header, "DiffusionGradientOrientation", 3)  # type: ignore[return-value]
 
 
-def frame_times(header: Any, index: int) -> tuple[float, ...]:
+def slice_time(header: Any) -> tuple[float, ...]:
     """Sort key in time: position in time, trigger, acquisition, clock, number; what is absent counts as 0."""
     tags = ("TemporalPositionIdentifier", "TriggerTime", "AcquisitionNumber", "AcquisitionTime", "ContentTime",
             "InstanceNumber")  # fmt: skip
-    return (*(number(header, tag) or 0.0 for tag in tags), float(index))
+    return (*(number(header, tag) or 0.0 for tag in tags),)
 
 
 def groups_of(header: Any) -> tuple[Any, list[Any]]:

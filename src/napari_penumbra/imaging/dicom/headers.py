@@ -12,7 +12,7 @@ from typing import Any
 
 from napari_penumbra.imaging.dicom.bounded import parse
 from napari_penumbra.imaging.dicom.frames import About, Frame, Header, Stored
-from napari_penumbra.imaging.dicom.groups import GROUP_TAGS, b_value, direction, frame_times, frames_of, groups_of
+from napari_penumbra.imaging.dicom.groups import GROUP_TAGS, b_value, direction, frames_of, groups_of, slice_time
 from napari_penumbra.imaging.dicom.technical import MODALITIES, NUMBERS, technical
 from napari_penumbra.imaging.dicom.values import element, items, number, numbers, whole, words
 
@@ -20,7 +20,6 @@ _KEY = os.urandom(32)
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _MOST_UNPACKED = 1 << 30
 _STEP = 1 << 20
-_MOST_FRAMES = 100_000
 # Tag (0002,0000) to (0008,00xx) in either byte order: how a file without the 128 bytes in front begins.
 _BARE = re.compile(rb"(\x02\x00|\x08\x00)[\x00-\xff]\x00|\x00\x08\x00[\x00-\xff]", re.DOTALL)
 _CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
@@ -143,7 +142,7 @@ def _stored(header: Any, rows: int, columns: int) -> Stored:
     return Stored(
         rows=rows,
         columns=columns,
-        frames=min(_MOST_FRAMES, max(1, whole(header, "NumberOfFrames") or 1)),
+        frames=max(1, whole(header, "NumberOfFrames") or 1),
         samples=3 if photometric == "PALETTE COLOR" else whole(header, "SamplesPerPixel") or 1,
         bits=whole(header, "BitsAllocated") or 16,
         used_bits=whole(header, "BitsStored") or whole(header, "BitsAllocated") or 16,
@@ -160,30 +159,27 @@ def _frames(path: Path, place: str, header: Any, stored: Stored) -> tuple[Frame,
     if per_frame:
         return frames_of(path, place, header, stored, shared, per_frame, _twin(header, path))
     spacing = numbers(header, "PixelSpacing", 2) or numbers(header, "ImagerPixelSpacing", 2)
-    slope = number(header, "RescaleSlope")
-    twin = _twin(header, path)
-    return tuple(
+    return (
         Frame(
             path=path,
-            index=n,
+            index=0,
             place=place,
             instance=whole(header, "InstanceNumber") or 0,
             stored=stored,
-            # Several frames without a place each are a film: only where they lie in the file tells them apart.
+            # Several frames without a place each are a film, and one frame stands for all of it.
             position=numbers(header, "ImagePositionPatient", 3) if stored.frames == 1 else None,  # type: ignore[arg-type]
             orientation=numbers(header, "ImageOrientationPatient", 6),  # type: ignore[arg-type]
             spacing=spacing,  # type: ignore[arg-type]
             thickness=number(header, "SpacingBetweenSlices") or number(header, "SliceThickness"),
-            slope=slope or 1.0,
+            slope=number(header, "RescaleSlope") or 1.0,
             intercept=number(header, "RescaleIntercept") or 0.0,
             b_value=b_value(header),
             direction=direction(header),
             echo=number(header, "EchoTime"),
             kind=words(header, "ImageType"),
-            order=frame_times(header, n),
-            twin=_digest(twin, n),
-        )
-        for n in range(stored.frames)
+            order=slice_time(header),
+            twin=_twin(header, path),
+        ),
     )
 
 

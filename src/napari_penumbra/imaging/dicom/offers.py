@@ -165,15 +165,12 @@ def _read_adc(offer: Offer) -> ReadImage:
 
 def offers_of(about: About, frames: list[Frame]) -> list[Offer]:
     """Make the offers of one series."""
-    named = recognise(about.text, about.modality, diffusion=about.diffusion)
-    if not named and not about.capture:
-        named = by_timing(dict(about.technical), about.scanning)
     parts = split_series(frames)
     singles = [part for part in parts if len(part.times) == len(part.times[0]) == 1]
     scattered = len(singles) >= 3 and len(singles) == len(parts) and singles[0].times[0][0].orientation is not None
     if scattered:
-        return [_scattered(about, named, parts)]
-    return [_offer(about, named, part, parts) for part in parts]
+        return [_scattered(about, parts)]
+    return [_offer(about, part) for part in parts]
 
 
 def _what(number: int | None, label: str) -> str:
@@ -181,16 +178,18 @@ def _what(number: int | None, label: str) -> str:
     return series if label.lower().startswith("series") else f"{series} ({label})"
 
 
-def _name(about: About, family: str, part: Part, parts: list[Part]) -> Named:
-    if len(parts) > 1 and part.kind:
-        own = recognise(part.kind, about.modality)
-        family = own if Named(own).is_map else family
-    b_value = part.b_value if family == "DWI" else None
-    return Named(family, b_value, part.echo if family not in ("DWI", "ADC") else None)
+def _name(about: About, part: Part) -> Named:
+    """Name a part by its kind of image and what the scanner wrote, else by its echo and repetition time."""
+    frame = part.times[0][0]
+    diffusion = about.diffusion or frame.b_value is not None
+    family = recognise(f"{frame.kind} {about.text}", about.modality, diffusion=diffusion)
+    if not family and not about.capture:
+        family = by_timing(dict(about.technical), about.scanning)
+    return Named(family, part.b_value if family == "DWI" else None, part.echo if family not in ("DWI", "ADC") else None)
 
 
-def _offer(about: About, family: str, part: Part, parts: list[Part]) -> Offer:
-    named = _name(about, family, part, parts)
+def _offer(about: About, part: Part) -> Offer:
+    named = _name(about, part)
     frame = part.times[0][0]
     label = label_of(named, about.number, about.modality, frame.thickness)
     what = _what(about.number, label)
@@ -222,10 +221,10 @@ def _offer(about: About, family: str, part: Part, parts: list[Part]) -> Offer:
 
 def _layouts(part: Part, what: str) -> tuple[Layout, ...]:
     first = part.times[0]
+    count = first[0].stored.frames
+    if first[0].position is None and count > 1:
+        raise ImageError(f"{what} is a film of {count} pictures that do not say where they lie.", AGAIN)
     if first[0].position is None and len(first) > 1:
-        count = first[0].stored.frames
-        if count > 1:
-            raise ImageError(f"{what} is a film of {count} pictures that do not say where they lie.", AGAIN)
         raise ImageError(f"{what} does not say where its slices lie in the patient.", AGAIN)
     return tuple(lay_out(time, what) for time in part.times)
 
@@ -249,15 +248,15 @@ def _notes(about: About, part: Part, what: str) -> list[str]:
         plural = "directions or repetitions"
         notes.append(f"{what}: {part.averages} {plural} are averaged.")
     elif len(part.times) > 1:
-        notes.append(f"{what} has {len(part.times)} points in time: the first is taken unless you choose another.")
+        notes.append(f"{what} has {len(part.times)} points in time: one of them can be taken.")
     if part.copies:
         s = "s" if part.copies > 1 else ""
         notes.append(f"{what}: {part.copies} file{s} came twice; the cop{'ies' if s else 'y'} left out.")
     return notes
 
 
-def _scattered(about: About, family: str, parts: list[Part]) -> Offer:
-    named = Named(family)
+def _scattered(about: About, parts: list[Part]) -> Offer:
+    named = Named(_name(about, parts[0]).family)
     label = label_of(named, about.number, about.modality, parts[0].times[0][0].thickness)
     what = _what(about.number, label)
     problem = f"{what} has {len(parts)} single slices in different directions, as localisers have: that is no volume."

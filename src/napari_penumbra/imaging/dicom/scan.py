@@ -51,6 +51,11 @@ class Exam:
     folder: Path = field(repr=False)
 
     @property
+    def usable(self) -> bool:
+        """Whether any of its volumes can be read."""
+        return any(offer.usable for offer in self.offers)
+
+    @property
     def title(self) -> str:
         """``patient 2``, with the visit where there are several."""
         return f"patient {self.patient}" + (f", exam {self.visit}" if self.visit else "")
@@ -179,18 +184,17 @@ def _exams(headers: Sequence[Header]) -> tuple[Exam, ...]:
     by_exam: dict[bytes, list[Header]] = {}
     for header in headers:
         by_exam.setdefault(header.about.exam, []).append(header)
-    visits: dict[bytes, list[bytes]] = {}
-    for key, group in by_exam.items():
-        visits.setdefault(group[0].about.patient, []).append(key)
-    made = []
-    for number, keys in enumerate(visits.values(), 1):
-        for visit, key in enumerate(keys, 1):
-            group = by_exam[key]
-            offers = _offers(group)
-            folders = {str(h.frames[0].path.parent) for h in group if h.frames}
-            folder = Path(os.path.commonpath(folders)) if folders else Path()
-            made.append(Exam(number, visit if len(keys) > 1 else 0, offers, len(group), folder))
-    return tuple(made)
+    found = [(group[0].about.patient, group, _offers(group)) for group in by_exam.values()]
+    # What holds nothing that can be read comes last, with its reasons, and takes no number away.
+    found.sort(key=lambda one: not any(offer.usable for offer in one[2]))
+    visits: dict[bytes, list[Exam]] = {}
+    total = Counter(patient for patient, _, _ in found)
+    for patient, group, offers in found:
+        mine = visits.setdefault(patient, [])
+        folder = Path(os.path.commonpath({str(header.frames[0].path.parent) for header in group}))
+        number = list(visits).index(patient) + 1
+        mine.append(Exam(number, len(mine) + 1 if total[patient] > 1 else 0, offers, len(group), folder))
+    return tuple(exam for mine in visits.values() for exam in mine)
 
 
 def _offers(headers: Sequence[Header]) -> tuple[Offer, ...]:

@@ -26,8 +26,6 @@ class Part:
         How many images (directions, repetitions) of one b-value are to be averaged: the entries of ``times``.
     copies
         Files that were there twice.
-    kind
-        What its image type says, where the series holds several kinds.
     """
 
     times: tuple[tuple[Frame, ...], ...]
@@ -35,29 +33,28 @@ class Part:
     echo: float | None
     averages: int
     copies: int
-    kind: str = ""
 
 
 def split_series(frames: Sequence[Frame]) -> list[Part]:
-    """Take the frames of a series apart into volumes, in the order of their first instance numbers."""
+    """Take the frames of a series apart into volumes, in the order of instance numbers, b-values and echoes."""
     unique = list({frame.twin: frame for frame in frames}.values())
     copies = len(frames) - len(unique)
     parts: list[Part] = []
     for group in _by_geometry(unique):
-        for kind, of_kind in _by(group, lambda f: f.kind):
+        for _, of_kind in _by(group, lambda f: f.kind):
             for echo, of_echo in _by(of_kind, lambda f: None if f.echo is None else round(f.echo, 1)):
                 for b_value, rest in _by(of_echo, lambda f: None if f.b_value is None else round(f.b_value)):
-                    parts.append(_part(rest, kind, echo, b_value, copies))
-    return sorted(parts, key=lambda part: min(f.instance for f in part.times[0]))
+                    parts.append(_part(rest, echo, b_value, copies))
+    return sorted(parts, key=lambda part: (min(f.instance for f in part.times[0]), part.b_value or 0, part.echo or 0))
 
 
-def _part(frames: list[Frame], kind: str | None, echo: float | None, b_value: float | None, copies: int) -> Part:
+def _part(frames: list[Frame], echo: float | None, b_value: float | None, copies: int) -> Part:
     if b_value is None and all(f.b_value is not None for f in frames):
         found = {round(f.b_value) for f in frames if f.b_value is not None}
         b_value = float(found.pop()) if len(found) == 1 else None
     times = _times(frames)
     averages = len(times) if b_value is not None else 1
-    return Part(times, b_value, echo, averages, copies, kind or "")
+    return Part(times, b_value, echo, averages, copies)
 
 
 def _by_geometry(frames: Iterable[Frame]) -> list[list[Frame]]:

@@ -69,7 +69,7 @@ def read_layout(layout: Layout, what: str, *, quantitative: bool = False) -> Rea
                 data[target] += values if weight == 1.0 else values * np.float32(weight)
     _fill_padding(data, told)
     turn = layout.grid.reorientation()
-    canonical = np.ascontiguousarray(ijk_to_zyx(turn.apply(zyx_to_ijk(data))))
+    canonical = np.ascontiguousarray(ijk_to_zyx(turn.view(zyx_to_ijk(data))))
     notes = (*(f"{what}: {note}" for note in layout.notes), *(f"{what}: {note}" for note in _sentences(told)))
     return ReadImage(Volume(canonical, turn.target), layout.grid, notes)
 
