@@ -16,9 +16,9 @@ import pytest
 pytest.importorskip("torch")
 import safetensors.torch
 import torch
-from model_study import make_model, other_study
 from session_study import GRID, cube, image
 
+from model_study import make_model, other_study
 from napari_penumbra.domain.case import Closing
 from napari_penumbra.domain.errors import DiskError, ModelError, UsageError
 from napari_penumbra.imaging.nifti import write_nifti

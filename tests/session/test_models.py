@@ -124,6 +124,31 @@ def test_a_model_inherits_what_its_parent_has_learnt(session: Session, play: Pla
     assert champion.taught_by(session._job("r2")) == {"p0", "p1", "p2"}
     info = session.model("r2")
     assert (info.parent, info.labelled) == ("r1", 0)
+    assert session.cases_behind("r2") == 3
+    assert {(one.run, one.role) for one in session.learnt_from("p1")} == {("r1", "labelled"), ("r2", "labelled")}
+    session.make_champion("r2")
+    assert session.champion_before("p1") is None, "the one before has learnt from it as well"
+    assert session.start_warning("r2") == ""
+    freeze(session, "p1", "p2")
+    assert "has learnt from p1, p2, which are frozen now" in session.start_warning("r2")
+
+
+def test_the_verdict_waits_while_something_runs(
+    session: Session, play: Play, measured: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze(session, "p0")
+    trained(session, play, "r1")
+    measured |= {"r1": 0.5, "r2": 0.6}
+    going = play("r3")
+    trained(session, play, "r2")
+    assert session.measuring
+    assert session.opened().champion() == "r1"
+    going.tell(Progress(Kind.FAILED, message="It broke."))
+    end = time.monotonic() + 10
+    while session.measuring:
+        session.poll()
+        assert time.monotonic() < end
+    assert session.opened().champion() == "r2"
 
 
 def test_what_cannot_be_measured_does_not_take_over(session: Session, play: Play, measured: dict[str, float]) -> None:

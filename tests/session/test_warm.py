@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 pytest.importorskip("torch")
-from model_study import make_model, other_study
 from session_study import GRID, cube, image
 
+from model_study import make_model, other_study
 from napari_penumbra.domain.case import CaseState, Closing
 from napari_penumbra.domain.progress import Kind, RunState
 from napari_penumbra.domain.warm import IDLE
@@ -148,6 +148,20 @@ def test_it_leaves_when_idle_and_when_the_study_is_closed(session: Session) -> N
     session.open(root)
     assert session.opened().prediction("p4") is not None
     assert session.runs()[0].state is RunState.FINISHED
+
+
+def test_a_request_that_was_not_begun_is_taken_back(session: Session) -> None:
+    """The process is still starting: it is not killed for it, and answers the next request."""
+    session.predict_ahead = True
+    session.poll()
+    ahead = session.active
+    assert ahead is not None
+    pid = session.warm_worker().pid
+    run = session.predict(["p4"], threads=1)
+    assert session._job(ahead).state() is RunState.STOPPED
+    assert session.warm_worker().pid == pid
+    session.predict_ahead = False
+    assert finish(session, run).state() is RunState.FINISHED
 
 
 @pytest.mark.slow

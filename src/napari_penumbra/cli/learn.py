@@ -76,6 +76,8 @@ def train(
         session.writable()
         if start_from:
             start_from = session.bring_model(start_from)
+            if warning := session.start_warning(start_from):
+                warn(warning)
             if method == AUTO:
                 method, own, settings = session.start_settings(start_from)
                 preset, config = preset or own, {**settings, **config}

@@ -94,6 +94,14 @@ class WarmWorker:
         WorkerProcess.of(pid, events.stat().st_size if events.exists() else 0).write(run)
         return pid
 
+    def take_back(self, run: Path) -> bool:
+        """Take a request back that has not been begun; False when it has, or is none."""
+        with contextlib.suppress(OSError):
+            for request in (self.home / QUEUE).glob(f"*-{run.name}"):
+                request.unlink()
+                return True
+        return False
+
     def leave(self, *, now: bool, wait: float = 0.0) -> None:
         """Send it away.
 

@@ -185,8 +185,13 @@ class Judging(Following):
         self._to_judge.clear()
 
     def wait_for_verdict(self, seconds: float = 3600.0) -> None:
-        """Wait until no model is being compared any more: for programs without a window."""
+        """Wait until no model is being compared any more, for programs without a window.
+
+        While another run goes on nothing is compared: then whoever opens the study afterwards judges.
+        """
         end = time.monotonic() + seconds
         while self.measuring and time.monotonic() < end:
             self.poll()
+            if self._measurement is None and self._live:
+                return
             time.sleep(0.1)

@@ -118,6 +118,25 @@ class Models(Steering):
             raise UsageError(f"There is no model {name}.{several}", "`penumbra models` lists them.")
         return found[0]
 
+    def cases_behind(self, name: str) -> int:
+        """Count the labelled and frozen cases that are behind a model, those of the models that it started from too."""
+        job = self._job(name)
+        cases = champion.taught_by(job) | {case.name for case in job.spec().of_role("validation")}
+        cards = [card for card in (origin_of(j.folder) for j in (job, *champion.ancestors(job))) if card is not None]
+        return len(cases) + sum(_count(card.provenance, "labelled") for card in cards)
+
+    def start_warning(self, name: str) -> str:
+        """Say what would mislead a reader of a training that starts from a model; empty when nothing would."""
+        study = self.opened()
+        frozen = {case.name for case in self._frozen(study)} & champion.taught_by(self._job(self.model(name).id))
+        if not frozen:
+            return ""
+        verb = "which are" if len(frozen) > 1 else "which is"
+        return (
+            f"The model to start from has learnt from {', '.join(sorted(frozen))}, {verb} frozen now: Dice there will "
+            "look better than it is, and does not count when the champion is chosen."
+        )
+
     # ---------------------------------------------------------------- the reader's word
 
     def make_champion(self, name: str) -> str | None:

@@ -10,6 +10,7 @@ from napari_penumbra.domain.case import Annotation
 from napari_penumbra.domain.errors import JobError, UsageError
 from napari_penumbra.jobs.job import Job
 from napari_penumbra.session.cases import Cases
+from napari_penumbra.session.champion import ancestors
 from napari_penumbra.study.history import Event
 
 
@@ -42,7 +43,8 @@ class TakingBack(Cases):
         """Models with a checkpoint that were given a label of this case, the newest first.
 
         Read from the order that each training was started with (``runs/<id>/job.json``), which never changes, and from
-        the worker's record of the cases that have joined since (``runs/<id>/pool.jsonl``).
+        the worker's record of the cases that have joined since (``runs/<id>/pool.jsonl``). A model that started from
+        another one has learnt from the cases of that one as well.
         """
         study = self.opened()
         study.case(name)  # says in words when there is no such case
@@ -52,7 +54,7 @@ class TakingBack(Cases):
         for row in reversed(study.runs()):
             if row.kind != "train":
                 continue
-            given = _given(Job(study.layout.run(row.id)), name)
+            given = _given_to_any(Job(study.layout.run(row.id)), name)
             if given is None:
                 continue
             role, label = given
@@ -122,6 +124,15 @@ class TakingBack(Cases):
     def case_history(self, name: str) -> list[Event]:
         """Everything that happened to a case, oldest first."""
         return self.opened().history(name)
+
+
+def _given_to_any(job: Job, name: str) -> tuple[Literal["labelled", "validation"], str] | None:
+    """How a model was given a case: itself, or through one that it started from, whose knowledge it has."""
+    own = _given(job, name)
+    if own is not None and own[0] == "labelled":
+        return own
+    inherited = (_given(parent, name) for parent in ancestors(job)) if job.checkpoint() is not None else ()
+    return next((given for given in inherited if given is not None and given[0] == "labelled"), own)
 
 
 def _given(job: Job, name: str) -> tuple[Literal["labelled", "validation"], str] | None:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.jobs.job import Job
 from napari_penumbra.session.base import Base
+from napari_penumbra.session.champion import taught_by
 from napari_penumbra.study.calibration import Calibration
 from napari_penumbra.study.store import Study
 
@@ -66,7 +67,7 @@ class Trust(Base):
                 if spec.kind == "predict" and spec.checkpoint:
                     known[run] = self._model(study, PurePosixPath(spec.checkpoint).parts[1], known)
                 else:
-                    known[run] = _Model(run, spec.method, frozenset(job.labels_learnt()))
+                    known[run] = _Model(run, spec.method, frozenset(taught_by(job)))
             except (PenumbraError, ValueError, KeyError, TypeError, IndexError):
                 # The run's folder is gone: the study still knows its method.
                 row = next((row for row in study.runs() if row.id == run and row.kind == "train"), None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.domain.warm import IDLE_SECONDS, WarmState
 from napari_penumbra.imaging.atomic import write_text
@@ -77,6 +78,9 @@ class Warm(Runs):
         """Cancel a run of the warm worker, which stays; False when it is not one or does not answer in time."""
         if self._warm is None or not self._warm.has(job.folder):
             return False
+        if self._warm.take_back(job.folder):
+            job.note(Progress(Kind.STOPPED, message="It made way before it had begun."))
+            return True
         end = time.monotonic() + patience
         while not job.state().over:
             if time.monotonic() >= end:

@@ -35,12 +35,14 @@ class StartFromLine(QWidget):
         self.afresh.clicked.connect(self.clear)
         self.hide()
 
-    def take(self, info: ModelInfo) -> None:
-        """Start from a model."""
+    def take(self, info: ModelInfo, warning: str = "") -> None:
+        """Start from a model; ``warning`` is said with it."""
         self.model = info.id
         made = "imported" if info.origin == "imported" else f"{info.created.astimezone():%d %b %H:%M}"
         star = "★ " if info.champion else ""
-        self.words.setText(f"Starts from {star}{info.method}, {info.step:,} steps, {made}.")
+        self.words.setText(
+            f"Starts from {star}{info.method}, {info.step:,} steps, {made}." + (f"\n⚠ {warning}" if warning else "")
+        )
         self.words.setToolTip(
             f"{info.id}\nIts networks are taken over. Optimisers, schedules and the count of steps begin afresh. "
             "Another method takes over the network that predicts, if it is built alike; the run says what."

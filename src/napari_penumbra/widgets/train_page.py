@@ -366,7 +366,7 @@ class TrainPage(QWidget):
         """Let the next training start from a model, with its method and the parameters that its networks need."""
         with self.messages.guard("choosing the model to start from"):
             self.form.take(*self.session.start_settings(model))
-            self.origin.take(self.session.model(model))
+            self.origin.take(self.session.model(model), self.session.start_warning(model))
             # Only once the line has its place can the page be scrolled there.
             QTimer.singleShot(0, lambda: self.scroll.ensureWidgetVisible(self.preflight))
 

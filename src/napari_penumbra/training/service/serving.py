@@ -27,7 +27,7 @@ from napari_penumbra.training.events import EventLog
 from napari_penumbra.training.turn import Turn
 from napari_penumbra.training.worker import StopRequest, _sign, _use_threads, in_words
 
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.1
 _TURN_SECONDS = 0.5
 _LOCK_SECONDS = 10.0
 
