@@ -15,7 +15,23 @@ from typing import Annotated
 import typer
 
 from napari_penumbra import __version__
-from napari_penumbra.cli import demo, doctor, effort, exporting, history, learn, report, simulate, study, watching
+from napari_penumbra.cli import (
+    check,
+    demo,
+    dicom,
+    doctor,
+    effort,
+    exporting,
+    history,
+    importing,
+    learn,
+    models,
+    report,
+    simulate,
+    study,
+    team,
+    watching,
+)
 from napari_penumbra.cli.output import errors, log_unexpected, say_error
 from napari_penumbra.domain.errors import PenumbraError
 
@@ -27,9 +43,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-_PARTS = (study, history, learn, watching, report, exporting, effort, simulate, doctor, demo)
+_PARTS = (
+    study,
+    importing,
+    check,
+    dicom,
+    history,
+    learn,
+    models,
+    watching,
+    report,
+    exporting,
+    effort,
+    simulate,
+    doctor,
+    demo,
+)
 for _commands in (part.app for part in _PARTS):
     app.registered_commands += _commands.registered_commands
+app.add_typer(team.app, name="team")
+app.add_typer(models.group)
 
 
 def _version(wanted: bool) -> None:
