@@ -94,6 +94,16 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(root: Path, 
     assert_same(straight, broken)
 
 
+def test_without_frozen_cases_the_first_checkpoint_comes_early_and_the_next_after_a_while(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_penumbra.training.trainer.FIRST_CHECKPOINT_SECONDS", 0.0)
+    spec = make_spec(root, "supervised", steps=6)
+    spec = dataclasses.replace(spec, cases=tuple(c for c in spec.cases if c.role == "labelled"))
+    events = trained(write_run(root, "run", spec), spec)
+    assert [e.step for e in events if e.kind is Kind.CHECKPOINT] == [1, 6]
+
+
 def test_a_twin_does_not_change_the_method(root: Path) -> None:
     with_twin, without = make_spec(root, steps=12), make_spec(root, steps=12, reference=False)
     a, b = write_run(root, "a", with_twin), write_run(root, "b", without)

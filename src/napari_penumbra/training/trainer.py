@@ -41,6 +41,7 @@ from napari_penumbra.training.watch import Watch
 VALIDATIONS = 20
 """A validation every 5 % of the steps."""
 CHECKPOINT_SECONDS = 60.0
+FIRST_CHECKPOINT_SECONDS = 15.0
 
 
 def no_news() -> None:
@@ -341,9 +342,11 @@ class Trainer:
     # ------------------------------------------------------------- checkpoints
 
     def _checkpoint_is_due(self) -> bool:
-        # The first one early: a crash in the first minute then loses little.
-        first = self._saved_step < 0 and self._validated_step == self.step
-        return first or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS
+        # The first one early, with the first validation or without any: a crash in the first minute then loses little.
+        if self._saved_step < 0 and self._validated_step == self.step:
+            return True
+        patience = FIRST_CHECKPOINT_SECONDS if self._saved_step < 0 else CHECKPOINT_SECONDS
+        return time.monotonic() - self._saved_at >= patience
 
     def _save(self) -> None:
         if self._saved_step != self.step:
