@@ -59,8 +59,9 @@ def test_a_folder_of_pictures_is_added(colour_session, qtbot, tmp_path):
     folder = dialog.branch(FolderBranch)
     folder.images.set_path(tmp_path / "images")
     folder.labels.set_path(tmp_path / "masks")
-    qtbot.waitUntil(lambda: folder.plan.count() == 2, timeout=5000)
-    assert folder.plan.item(0).text() == "a · Red Green Blue · with mask"
+    qtbot.waitUntil(lambda: len(folder.view.cells()) == 2 and folder.expected() == 2, timeout=5000)
+    qtbot.waitUntil(lambda: folder.view.cells()[0] == ["a", "a.jpg", "a.png", ""], timeout=5000)
+    qtbot.waitUntil(dialog.add.isEnabled, timeout=5000)
     dialog.add.click()
     qtbot.waitUntil(lambda: dialog._task is None, timeout=20000)
     lines = [dialog.report.item(n).text() for n in range(dialog.report.count())]

@@ -156,8 +156,12 @@ def test_a_folder_is_previewed_and_added_with_masks(study, page, tmp_path, qtbot
     dialog = page._dialog
     folder = dialog.branch(FolderBranch)
     folder.labels.set_path(masks)
-    qtbot.waitUntil(lambda: folder.plan_words.text() == "2 cases will be added, 1 with a mask.", timeout=5000)
-    assert [folder.plan.item(n).text() for n in range(2)] == ["q1 · DWI T2 · with mask", "q2 · DWI T2 · no mask"]
+    qtbot.waitUntil(lambda: folder.view.summary.text() == "2 cases will be added, 1 with a mask.", timeout=5000)
+    assert folder.pattern.currentText() == "{case}_{modality}.nii.gz"
+    assert folder.view.cells() == [
+        ["q1", "q1_DWI.nii.gz", "q1_T2.nii.gz", "q1.nii.gz", ""],
+        ["q2", "q2_DWI.nii.gz", "q2_T2.nii.gz", "–", ""],
+    ]
     dialog.add.click()
     qtbot.waitUntil(lambda: {"q1", "q2"} <= set(names(page)), timeout=10_000)
     qtbot.waitUntil(lambda: dialog._task is None)

@@ -13,6 +13,8 @@ from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.session import Session
 from napari_penumbra.widgets.add_branch import Branch
 from napari_penumbra.widgets.add_case_branch import CaseBranch
+from napari_penumbra.widgets.add_dataset_branch import DatasetBranch
+from napari_penumbra.widgets.add_dicom_branch import DicomBranch
 from napari_penumbra.widgets.add_folder_branch import FolderBranch
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.messages import MessageBar
@@ -20,7 +22,7 @@ from napari_penumbra.widgets.worker_thread import Task
 
 B = TypeVar("B", bound=Branch)
 
-BRANCHES: tuple[type[Branch], ...] = (FolderBranch, CaseBranch)
+BRANCHES: tuple[type[Branch], ...] = (FolderBranch, DicomBranch, DatasetBranch, CaseBranch)
 """The pages, from left to right; a new way in is a new file and one entry."""
 
 

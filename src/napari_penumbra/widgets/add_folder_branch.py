@@ -1,122 +1,167 @@
-"""Adds a whole folder of files, with a preview of the cases that are found in it."""
+"""Adds one's own files: a folder, a pattern of their names, and a table of what that makes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFormLayout, QLabel, QListWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from napari_penumbra.domain.colour import PICTURE, sources
 from napari_penumbra.domain.errors import PenumbraError
+from napari_penumbra.imaging.dicom import has_dicom
 from napari_penumbra.session import Session
-from napari_penumbra.study.importers.folder import PlannedCase
-from napari_penumbra.widgets.add_branch import Branch, Outcome
+from napari_penumbra.session.importing import Ask
+from napari_penumbra.study.importers.folder import FolderPlan
+from napari_penumbra.study.importers.splitting import Spacing, Split
+from napari_penumbra.widgets.add_plan_branch import PlanBranch
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.path_line import PathLine
 
+_SPLITS = (
+    ("Refuse them", Split.REFUSE, "Nothing is guessed: a case with such a file is refused, and says so."),
+    ("Each volume is a modality", Split.CHANNELS, "The first volume is the first modality, and so on."),
+    ("Each volume is a case", Split.TIME, "Time points, for example: each becomes a case with a number behind it."),
+)
 
-class FolderBranch(Branch):
-    """A folder of scans and perhaps one of masks."""
 
-    title = "A folder"
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a look found: the plan, and guesses of patterns when the folder is a new one."""
+
+    plan: FolderPlan
+    pattern: str
+    guessed: tuple[str, ...] | None
+
+
+class FolderBranch(PlanBranch[_Seen]):
+    """A folder of scans, perhaps one of masks, and how their names are to be read."""
+
+    title = "My own files"
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(session, parent)
-        self._modalities: tuple[str, ...] = tuple(session.opened().modalities)
-        self._sources = sources(self._modalities)
-        self._expected = 0
+        super().__init__(session, "add", parent)
+        self._sources = sources(session.opened().modalities)
+        self._known: Path | None = None
         self._build()
-        self._soon = QTimer(self, singleShot=True, interval=300)
-        self._soon.timeout.connect(self.refresh)
-        for line in (self.images.line, self.labels.line):
-            line.textChanged.connect(lambda _: self._soon.start())
+        for line in (self.images.line, self.labels.line, self.spacing):
+            line.textChanged.connect(lambda _: self.soon())
+        self.pattern.editTextChanged.connect(lambda _: self.soon())
+        self.split.currentIndexChanged.connect(lambda _: self.soon())
 
     def _build(self) -> None:
         self.images = PathLine("add_images", folder=True, hint="Folder with the scans")
-        self.labels = PathLine("add_labels", folder=True, hint="Folder with masks (optional)")
-        form = QFormLayout()
+        self.labels = PathLine("add_labels", folder=True, hint="Folder with masks, if they lie elsewhere (optional)")
+        self.pattern = QComboBox(objectName="add_pattern")
+        self.pattern.setEditable(True)
+        self.pattern.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.pattern.lineEdit().setPlaceholderText("guessed from the names; empty: the usual names")
+        self.pattern.setToolTip(
+            "How the files are named, from the folder on: {case} is the case's name, {modality} one of "
+            f"{', '.join(self._sources)} (or 0000, 0001 …; seg, mask or label for a mask), * anything, "
+            ".* any format. The table follows while you type."
+        )
+        self.split = QComboBox(objectName="add_split")
+        for words, split, tip in _SPLITS:
+            self.split.addItem(words, split)
+            self.split.setItemData(self.split.count() - 1, tip, 3)  # Qt.ItemDataRole.ToolTipRole
+        self.split.setToolTip("What becomes of files that hold several volumes (4D).")
+        self.spacing = QLineEdit(objectName="add_spacing")
+        self.spacing.setPlaceholderText("x, y, z in mm; empty: 1 mm is assumed")
+        self.spacing.setToolTip("Voxel size of files that do not say theirs, such as most TIFF stacks.")
+        form = self.form = QFormLayout()
         form.addRow("Images", self.images)
         form.addRow("Masks", self.labels)
-        how = QLabel(wordWrap=True)
-        if self._sources == (PICTURE,):
-            how.setText(
-                "One picture per case (PNG, JPEG, TIFF, BMP); its name becomes the case's. One pixel counts as 1 mm. A "
-                "mask has the picture's size; white (255) is read as the class when the study has one."
-            )
-        elif len(self._sources) == 1:
-            how.setText(f"One file per case ({self._sources[0]}); its name becomes the case's.")
-        else:
-            how.setText(
-                f"Files named like p007_{self._sources[0]}.nii.gz, or a folder per case with "
-                f"{self._sources[0]}.nii.gz, {self._sources[1]}.nii.gz …"
-            )
+        form.addRow("Names", self.pattern)
+        form.addRow("4D files", self.split)
+        form.addRow("Voxel size", self.spacing)
+        form.setRowVisible(self.split, False)
+        form.setRowVisible(self.spacing, False)
+        how = QLabel(_how(self._sources), wordWrap=True)
         mute(how)
-        self.plan_words = QLabel(objectName="add_plan_words", wordWrap=True)
-        self.plan = QListWidget(objectName="add_plan")
-        self.plan.setMinimumHeight(8 * self.fontMetrics().lineSpacing())
         layout = QVBoxLayout(self)
         layout.addWidget(how)
         layout.addLayout(form)
-        layout.addWidget(self.plan_words)
-        layout.addWidget(self.plan, 1)
+        layout.addWidget(self.view, 1)
 
     def fill(self, files: Sequence[Path]) -> bool:
         """Take a dropped folder."""
-        if len(files) != 1 or not files[0].is_dir():
+        if len(files) != 1 or not files[0].is_dir() or has_dicom(files[0]):
             return False
         self.images.set_path(files[0])
         return True
 
-    def refresh(self) -> None:
-        """Show what the folder would add."""
-        self.plan.clear()
-        self._expected = 0
-        images, labels = self.images.path(), self.labels.path()
+    # ---------------------------------------------------------------- looking
+
+    def question(self) -> Callable[[], _Seen] | None:
+        """Look at names and headers; guess the pattern when the folder is a new one."""
+        images = self.images.path()
         if images is None:
-            self.plan_words.clear()
-        else:
-            try:
-                plan = self.session.opened().plan_folder(images, labels)
-            except PenumbraError as error:
-                self.failed.emit(error)
-            else:
-                planned = plan.cases
-                self._expected = len(planned)
-                for item in planned:
-                    self.plan.addItem(plan_line(item, self._modalities))
-                for name in plan.unused:
-                    self.plan.addItem(f"⚠ {name} belongs to no case: left out")
-                masks = sum(item.label is not None for item in planned)
-                count = f"{len(planned)} case" + ("" if len(planned) == 1 else "s")
-                self.plan_words.setText(
-                    f"{count} will be added, {masks} with a mask." if planned else "Nothing to add here."
-                )
-        self.changed.emit()
+            return None
+        new = images != self._known
+        pattern = "" if new else self.pattern.currentText()
+        ask = Ask(images, self.labels.path(), pattern, self.split.currentData(), _spacing(self.spacing.text()))
+        return lambda: _look(self.session, ask, guess=new)
 
-    def why_not(self) -> str:
-        """Say what is missing."""
-        if self.images.path() is None:
-            return "Pick the folder with the scans first."
-        return "" if self._expected else "There is nothing to add in this folder."
+    def seen(self, answer: _Seen) -> FolderPlan:
+        """Show the guessed patterns, and ask what the files do not say."""
+        if answer.guessed is not None:
+            self._known = self.images.path()
+            self.pattern.blockSignals(True)
+            self.pattern.clear()
+            self.pattern.addItems(list(answer.guessed))
+            self.pattern.setCurrentText(answer.pattern)
+            self.pattern.blockSignals(False)
+        several = any("volumes" in note for note in (*answer.plan.notes, *(c.problem for c in answer.plan.cases)))
+        split = any(case.hints.frames for case in answer.plan.cases)
+        self.form.setRowVisible(self.split, several or split)
+        unsized = any("how large the voxels are" in note for note in answer.plan.notes)
+        self.form.setRowVisible(self.spacing, unsized or bool(self.spacing.text()))
+        return answer.plan
 
-    def expected(self) -> int:
-        """How many cases the folder holds."""
-        return self._expected
-
-    def work(self) -> Callable[[], Iterator[Outcome]]:
-        """Add the folder."""
-        images, labels = self.images.path(), self.labels.path()
-        assert images is not None  # why_not asked for it
-        return lambda: self.session.add_folder(images, labels)
+    def nothing(self) -> str:
+        """Say what to do first."""
+        return "Pick the folder with the scans first."
 
 
-def plan_line(item: PlannedCase, modalities: Sequence[str]) -> str:
-    """Say one planned case: name, modalities found, what is missing, whether it has a mask."""
-    missing = [m for m in modalities if m not in item.images]
-    parts = [item.name, " ".join(item.images)]
-    if missing:
-        parts.append(f"⚠ without {', '.join(missing)}")
-    parts.append("with mask" if item.label is not None else "no mask")
-    return " · ".join(parts)
+def _look(session: Session, ask: Ask, *, guess: bool) -> _Seen:
+    """Plan with the pattern; of a new folder with the best guess, unless the usual names explain more of it."""
+    if not guess:
+        return _Seen(session.plan_files(ask), ask.pattern, None)
+    guessed = tuple(session.guess_patterns(ask.images)[:6])
+    if not guessed:
+        return _Seen(session.plan_files(ask), "", ())
+    by_pattern = session.plan_files(replace(ask, pattern=guessed[0]))
+    try:
+        usual = session.plan_files(ask)
+    except PenumbraError:
+        return _Seen(by_pattern, guessed[0], guessed)
+    if _explained(usual) > _explained(by_pattern):
+        return _Seen(usual, "", guessed)
+    return _Seen(by_pattern, guessed[0], guessed)
+
+
+def _explained(plan: FolderPlan) -> tuple[int, int, int]:
+    images = sum(len(case.images) for case in plan.cases)
+    return images, sum(case.masked for case in plan.cases), -len(plan.unused)
+
+
+def _spacing(text: str) -> Spacing | None:
+    """Three lengths, or None while they are being typed."""
+    try:
+        x, y, z = (float(part) for part in text.replace(";", ",").split(","))
+    except ValueError:
+        return None
+    return (x, y, z) if min(x, y, z) > 0 else None
+
+
+def _how(modalities: Sequence[str]) -> str:
+    if tuple(modalities) == (PICTURE,):
+        return (
+            "One picture per case (PNG, JPEG, TIFF, BMP); its name becomes the case's. One pixel counts as 1 mm. A "
+            "mask has the picture's size; white (255) is read as the class when the study has one."
+        )
+    if len(modalities) == 1:
+        return f"One file per case ({modalities[0]}): NIfTI, NRRD, MHA, Analyze or a TIFF stack."
+    return f"A file per case and modality ({', '.join(modalities)}): NIfTI, NRRD, MHA, Analyze or a TIFF stack."

@@ -16,7 +16,7 @@ from napari_penumbra.study.importers.recipes.isles2015 import SISS, SPES
 from napari_penumbra.study.importers.recipes.la_h5 import LA_H5
 from napari_penumbra.study.importers.recipes.pictures import ISIC2016, KVASIR, RIMONE
 
-__all__ = ["RECIPES", "Found", "Recipe", "find", "recipe"]
+__all__ = ["RECIPES", "Found", "Recipe", "find", "recipe", "recognise"]
 
 RECIPES: tuple[Recipe, ...] = (
     SPES, SISS, ISLES2022, LA2018, LA_H5, PROMISE12, KVASIR, ISIC2016, RIMONE, ACDC, MSD, NNUNET, BIDS,
@@ -44,7 +44,7 @@ def find(key: str, folder: Path) -> tuple[Recipe, Found]:
     found = asked.find(folder)
     if found.cases:
         return asked, found
-    other = _looks_like(folder, but=asked)
+    other = recognise(folder, but=asked)
     if other is not None:
         raise UsageError(
             f"{folder.name} looks like {other.title}, not {asked.title}.",
@@ -53,12 +53,11 @@ def find(key: str, folder: Path) -> tuple[Recipe, Found]:
     raise UsageError(f"{folder.name} is not {asked.title}: {found.lacks} is missing.", f"Expected is {asked.layout}.")
 
 
-def _looks_like(folder: Path, but: Recipe) -> Recipe | None:
+def recognise(folder: Path, but: Recipe | None = None) -> Recipe | None:
+    """Find the first recipe whose layout a folder has; None when it has none that is known."""
     for one in RECIPES:
-        if one is but:
-            continue
         try:
-            if one.find(folder).cases:
+            if one is not but and one.find(folder).cases:
                 return one
         except UsageError:
             continue
