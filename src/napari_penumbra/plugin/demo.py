@@ -88,7 +88,7 @@ def _walk(walk: Walkthrough, study: Path, lines: list[str]) -> None:
     run = walk.train(MORE_STEPS, wait=False)
     walk.wait_for(run)
     left = [row.name for row in session.cases() if not row.state.labelled]
-    walk.wait("the background to be done", lambda: session.active is None, 900)
+    walk.wait("the background to be done", lambda: session.active is None and not session.measuring, 900)
     walk.page("study")
     walk.picture("again", "Trained on with the accepted case in the labelled pool.")
     lines.extend(_dice(walk, study, left, "At the end"))

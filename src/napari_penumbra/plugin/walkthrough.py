@@ -216,7 +216,8 @@ class Walkthrough:
 
     def wait_for_predictions(self, names: list[str], seconds: float = 600) -> None:
         """Wait until each of these cases has a prediction in the study."""
-        study = self.widget.session.opened()
+        session = self.widget.session
+        study = session.opened()
         self.wait("predictions", lambda: all(study.prediction(name) is not None for name in names), seconds)
-        self.wait("the background to be done", lambda: self.widget.session.active is None, seconds)
+        self.wait("the background to be done", lambda: session.active is None and not session.measuring, seconds)
         self.settle(400)
