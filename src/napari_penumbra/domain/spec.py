@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from napari_penumbra.domain.errors import JobError
+from napari_penumbra.domain.errors import JobError, UsageError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import LabelScheme
+from napari_penumbra.domain.order_check import check_order
 
 JOB_VERSION = 1
 MAX_STEPS = 10_000_000
@@ -94,6 +95,9 @@ class RunSpec:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RunSpec:
         """Inverse of `to_json`; raises `JobError` in words when a hand-edited file makes no sense."""
+        newer = data.get("version") if isinstance(data, dict) else None
+        if not isinstance(newer, int) or newer <= JOB_VERSION:  # what a newer one means is not ours to judge
+            check_order(data)
         try:
             if int(data["version"]) > JOB_VERSION:
                 raise JobError("This run was written by a newer version of the program.", "Update napari-penumbra.")
@@ -109,6 +113,8 @@ class RunSpec:
                 cases=cases,
                 **plain,
             )
+        except UsageError as error:
+            raise JobError(f"job.json is wrong: {error.message}", error.remedy) from error
         except (KeyError, TypeError, ValueError) as error:
             raise JobError(
                 "job.json cannot be read as an order to the worker.",

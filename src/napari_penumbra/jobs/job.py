@@ -65,7 +65,7 @@ class Job:
         """Read the order that the worker follows; raises `JobError` when the file is missing or damaged."""
         try:
             data = json.loads((self.folder / "job.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise JobError(
                 f"The order of run {self.id} cannot be read.", "Start a new run.", details=repr(error)
             ) from error

@@ -20,6 +20,7 @@ from napari_penumbra.study.journal import sync_folder
 from napari_penumbra.study.label_files import revision_name
 from napari_penumbra.study.layout import slug_of
 from napari_penumbra.study.newcase import NewCase
+from napari_penumbra.study.reachable import check_there
 from napari_penumbra.study.schema import AnnotationTable, CaseTable, ImageTable, now
 from napari_penumbra.study.staging import Order, Staged, stage
 
@@ -105,6 +106,7 @@ def _check(core: Core, new: NewCase) -> list[str]:
             f"A case needs a name of 1 to {MAX_NAME} characters on one line.", "Give it one, for example p007."
         )
     core.db.check_writable()
+    check_there(core)
     with core.db.read() as session:
         if session.scalar(select(CaseTable.id).where(CaseTable.name == new.name)) is not None:
             raise UsageError(f'The study already has a case "{new.name}".', "Choose another name.")

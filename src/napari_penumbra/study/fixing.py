@@ -36,6 +36,7 @@ from napari_penumbra.study.fix_records import (
     write_record,
 )
 from napari_penumbra.study.fixes import Change, Target
+from napari_penumbra.study.reachable import check_there
 from napari_penumbra.study.schema import CaseTable, ImageTable, now
 from napari_penumbra.study.thumbnails import write_thumbnail
 
@@ -66,6 +67,7 @@ def prepare(core: Core, name: str, offer: Offer) -> Prepared:
         A file could not be written.
     """
     core.db.check_writable()
+    check_there(core)
     with core.db.read() as session:
         case = case_of(session, name)
         before, grid, slug = _state(session, case), Grid.from_json(case.grid), case.slug

@@ -121,7 +121,7 @@ def read_manifest(path: Path) -> Manifest:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path} cannot be read: {error}.", "Correct that line by hand.", repr(error)) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise StudyError(
             f"{path} cannot be read.", "Check that it is a text file and that you may read it.", repr(error)
         ) from error

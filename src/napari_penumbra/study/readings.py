@@ -31,6 +31,7 @@ from napari_penumbra.study.core import Core, case_of
 from napari_penumbra.study.journal import Journal
 from napari_penumbra.study.label_files import fill_unknown, revision_name
 from napari_penumbra.study.layout import slug_of
+from napari_penumbra.study.reachable import check_there
 from napari_penumbra.study.revisions import read_label_file
 from napari_penumbra.study.schema import CaseTable, ReadingTable, now
 
@@ -207,6 +208,7 @@ def _without_filling(
 def _write_files(
     core: Core, case: CaseTable, row: ReadingTable, last: int, stands: LabelArray, drawn: LabelArray, grid: Grid
 ) -> None:
+    check_there(core)
     folder = _folder(core, case, row.reader)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from napari_penumbra.study.effort import book, compare, note_work
 from napari_penumbra.study.journal import sync_folder
 from napari_penumbra.study.label_files import class_voxels, fill_unknown, revision_name
 from napari_penumbra.study.provenance import How, Provenance, note, of_annotations
+from napari_penumbra.study.reachable import check_there
 from napari_penumbra.study.schema import AnnotationTable, CaseTable, PredictionTable, now
 
 
@@ -210,6 +211,7 @@ def _next_revision(core: Core, case: CaseTable) -> int:
 def _write_files(
     core: Core, case: CaseTable, row: AnnotationTable, stands: LabelArray, drawn: LabelArray, grid: Grid
 ) -> None:
+    check_there(core)
     folder = core.layout.annotations(case.slug)
     if not folder.is_dir():
         try:

@@ -41,6 +41,7 @@ from napari_penumbra.study.journals import Journals, Moment
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.lock import WriterLock, read_owner
 from napari_penumbra.study.queue import Queue
+from napari_penumbra.study.reachable import reaching
 from napari_penumbra.study.runs import Runs
 from napari_penumbra.study.stroke_count import StrokeCount
 from napari_penumbra.study.team.team import Team
@@ -160,6 +161,7 @@ class Study(Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Ch
 
     # ------------------------------------------------------------------ cases
 
+    @reaching
     def add_case(
         self,
         name: str,
@@ -254,6 +256,7 @@ class Study(Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Ch
         with self._core.db.read() as session:
             return Grid.from_json(case_of(session, name).source_grid)
 
+    @reaching
     def read(self, name: str) -> OpenCase:
         """Read everything the canvas needs, unsaved strokes of a killed program painted again.
 
@@ -276,6 +279,7 @@ class Study(Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Ch
 
     # ------------------------------------------------------------------ annotations
 
+    @reaching
     def save(
         self,
         name: str,
