@@ -2,16 +2,19 @@
 
 from napari_penumbra.session.ahead import Ahead
 from napari_penumbra.session.champion import RunInfo
+from napari_penumbra.session.checking import Checking
 from napari_penumbra.session.comparing import Comparing
+from napari_penumbra.session.dicom import DicomImport
 from napari_penumbra.session.drafts import Drafts
 from napari_penumbra.session.exporting import Exporting
+from napari_penumbra.session.importing import Importing
 from napari_penumbra.session.preflight import Preflight
 from napari_penumbra.session.recommend import Recommendation
 from napari_penumbra.session.taking_back import TakingBack
 from napari_penumbra.session.trust import Trust
 
 
-class Session(Drafts, TakingBack, Comparing, Ahead, Trust, Exporting):
+class Session(Drafts, TakingBack, Comparing, Ahead, Trust, Exporting, DicomImport, Importing, Checking):
     """A study opened by a reader: its cases, its runs and its review.
 
     Signals

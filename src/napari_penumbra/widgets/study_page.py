@@ -15,6 +15,7 @@ from napari_penumbra.widgets.add_cases_dialog import AddCasesDialog
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.case_table import CaseTable
+from napari_penumbra.widgets.check_page import CheckPage
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.empty_state import EmptyState
 from napari_penumbra.widgets.export_dialog import ExportDialog
@@ -51,13 +52,16 @@ class StudyPage(QWidget):
         self._soon.timeout.connect(self.refresh)
         session.study_changed.connect(self.refresh, thread="main")
         session.case_changed.connect(self._refresh_soon, thread="main")
+        session.team_changed.connect(self._on_team, thread="main")
         cases.opened.connect(self._on_shown)
         cases.cleared.connect(self._on_shown)
 
     def disconnect_all(self) -> None:
         """Stop listening to the session."""
+        self.checking.disconnect_all()
         self.session.study_changed.disconnect(self.refresh)
         self.session.case_changed.disconnect(self._refresh_soon)
+        self.session.team_changed.disconnect(self._on_team)
 
     # ---------------------------------------------------------------- layout
 
@@ -73,6 +77,12 @@ class StudyPage(QWidget):
             "Adds scans: a folder, or files per modality. Files can also be dragged here.",
             name="add_cases",
         )
+        self.check = ActionButton(
+            "Check…",
+            "Looks whether every case is fit for use: files, grids, modalities that do not lie on each other, doubles.",
+            name="check_cases",
+        )
+        self.checking = CheckPage(self.session, self.cases)
         self.export = ActionButton(
             "Export…", "Writes labels for other tools, a table of the cohort, or a report page.", name="export_cases"
         )
@@ -88,7 +98,10 @@ class StudyPage(QWidget):
         self.new.clicked.connect(self.ask_new)
         self.open.clicked.connect(self.ask_open)
         self.add.clicked.connect(lambda: self.ask_add())
+        self.check.clicked.connect(lambda: self.show_check(True))
         self.export.clicked.connect(self.ask_export)
+        self.checking.left.connect(lambda: self.show_check(False))
+        self.checking.opened.connect(self.open_case)
         self.next.clicked.connect(lambda: self._opened(self.cases.open_next(1)))
         self.table.opened.connect(self.open_case)
         self.search.textChanged.connect(self.table.filter.set_filter)
@@ -107,6 +120,7 @@ class StudyPage(QWidget):
         layout.addLayout(head)
         counts = QHBoxLayout()
         counts.addWidget(self.count_line, 1)
+        counts.addWidget(self.check)
         counts.addWidget(self.export)
         counts.addWidget(self.add)
         layout.addLayout(counts)
@@ -121,11 +135,15 @@ class StudyPage(QWidget):
         self._stack = QStackedLayout()
         self._stack.addWidget(self.filled)
         self._stack.addWidget(self.empty)
+        self._stack.addWidget(self.checking)
         layout.addLayout(self._stack, 1)
 
     # ---------------------------------------------------------------- session → page
 
     def _refresh_soon(self, case: str = "") -> None:
+        self._soon.start()
+
+    def _on_team(self) -> None:
         self._soon.start()
 
     def showEvent(self, event: Any) -> None:
@@ -157,7 +175,9 @@ class StudyPage(QWidget):
         else:
             self.table.cases.set_rows([], Path())
         self._on_shown()
-        self._stack.setCurrentWidget(self.filled if rows else self.empty)
+        self.check.setVisible(bool(rows))
+        if not rows or self._stack.currentWidget() is not self.checking:
+            self._stack.setCurrentWidget(self.filled if rows else self.empty)
         if study is None:
             self.empty.say(
                 "A study is a folder that holds your scans, your labels and the models that learn from them.\n\n"
@@ -168,6 +188,13 @@ class StudyPage(QWidget):
             )
         elif not rows:
             self.empty.say("No cases yet. Drag scans here, or:", "Add cases…", "add", "Adds scans to this study.")
+
+    def show_check(self, wanted: bool) -> None:
+        """Show the check in place of the list, or the list again."""
+        self._stack.setCurrentWidget(self.checking if wanted else self.filled)
+        if wanted:
+            self.checking.begin()
+        self.refresh()
 
     def _why_readonly(self) -> str:
         return "This study is open read-only: another window writes to it." if self.session.readonly else ""
