@@ -498,3 +498,70 @@ def test_a_prediction_that_does_not_tell_shows_no_empty_line(dock, study, sideca
     dock.cases.open("p001")
     dock.review_page.overlay.click()
     assert not dock.review_page.meaning.isVisible()
+
+
+def test_redo_does_again_what_undo_took_back_verdicts_and_strokes(dock, review, canvas, study):
+    states = [(canvas.labels().copy(), verdicts(review), len(study.study.decisions("p001")))]
+
+    def note():
+        states.append((canvas.labels().copy(), verdicts(review), len(study.study.decisions("p001"))))
+
+    assert "Nothing was taken back" in dock.review_page.buttons["redo_decision"].toolTip()
+    press(dock, "next_region")
+    press(dock, "reject_region")
+    note()
+    canvas.paint(((0, 0, 0), (1, 3, 3)), 1)  # outside every region: a stroke and no verdict
+    note()
+    press(dock, "unknown_region")
+    note()
+    canvas.paint(((5, 0, 0), (6, 3, 3)), 2)
+    note()
+    for _ in range(2):
+        for labels, given, decided in reversed(states[:-1]):
+            press(dock, "undo_decision")
+            np.testing.assert_array_equal(canvas.labels(), labels)
+            assert verdicts(review) == given
+            assert len(study.study.decisions("p001")) == decided
+        for labels, given, decided in states[1:]:
+            press(dock, "redo_decision")
+            np.testing.assert_array_equal(canvas.labels(), labels)
+            assert verdicts(review) == given
+            assert len(study.study.decisions("p001")) == decided
+        assert not dock.review_page.buttons["redo_decision"].isEnabled()
+    assert not review.redo()
+
+
+def test_redo_of_paint_on_a_region_makes_it_fixed_again(dock, review, canvas):
+    press(dock, "next_region")
+    box = review.regions[review.current].box
+    canvas.paint((box[0], tuple(n + 1 for n in box[0])), 2)
+    assert Verdict.FIXED in verdicts(review)
+    after = canvas.labels().copy()
+    press(dock, "undo_decision")
+    assert Verdict.FIXED not in verdicts(review)
+    press(dock, "redo_decision")
+    assert Verdict.FIXED in verdicts(review)
+    np.testing.assert_array_equal(canvas.labels(), after)
+
+
+def test_the_rest_is_accepted_again_as_one_step(dock, review):
+    press(dock, "accept_rest")
+    given = verdicts(review)
+    press(dock, "undo_decision")
+    press(dock, "redo_decision")
+    assert verdicts(review) == given
+    press(dock, "undo_decision")
+    assert set(verdicts(review)) == {None}
+
+
+@pytest.mark.parametrize("new", ["verdict", "stroke"])
+def test_something_new_ends_what_can_be_done_again(dock, review, canvas, new):
+    press(dock, "next_region")
+    press(dock, "reject_region")
+    press(dock, "undo_decision")
+    assert dock.review_page.buttons["redo_decision"].isEnabled()
+    if new == "verdict":
+        press(dock, "unknown_region")
+    else:
+        canvas.paint(((0, 0, 0), (1, 3, 3)), 1)
+    assert not dock.review_page.buttons["redo_decision"].isEnabled()

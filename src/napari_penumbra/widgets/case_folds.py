@@ -204,6 +204,7 @@ class CaseFolds(QWidget):
             "next_region": lambda: compare.jump(1),
             "previous_region": lambda: compare.jump(-1),
             "undo_decision": compare.undo,
+            "redo_decision": lambda: None,
             "accept_case": compare.finish,
         }
         if name in actions:
@@ -223,6 +224,7 @@ class CaseFolds(QWidget):
             "next_region": "",
             "previous_region": "",
             "undo_decision": edit or ("" if self.compare.can_undo else "Nothing has been settled yet."),
+            "redo_decision": edit or "A settling that was taken back is given again by its own button.",
             "accept_case": edit,
         }
         for name, reason in reasons.items():

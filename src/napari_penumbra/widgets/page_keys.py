@@ -40,7 +40,7 @@ def _bind_classes(dock: Dock) -> None:
 
 def _bind_tools(dock: Dock) -> None:
     canvas, tools, shown = dock.canvas, dock.annotate_page.tools, dock.annotate_page
-    review_undo = dock.review_page.buttons["undo_decision"]
+    review_undo, review_redo = (dock.review_page.buttons[f"{name}_decision"] for name in ("undo", "redo"))
     for page in (dock.annotate_page, dock.review_page):
         mine = page is shown
         for tool in TOOLS:
@@ -53,10 +53,12 @@ def _bind_tools(dock: Dock) -> None:
         # On the Review page what came last may be a verdict.
         undo, press = (tools.undo, canvas.undo) if mine else (review_undo, dock.review_page.undo)
         bind(page, "Ctrl+Z", press, shown_on=(undo,), name="undo", text="Undo the last stroke or verdict")
+        redo, press = (tools.redo, canvas.redo) if mine else (review_redo, dock.review_page.redo)
+        bind(page, "Ctrl+Shift+Z", press, shown_on=(redo,), name="redo", text="Redo the stroke or verdict")
+        bind(page, "Ctrl+Y", press, name="redo_too", text="Redo (another key)")
         bind(page, "Tab", canvas.flip_modality, name="flip_modality", text="Next modality")
         back = partial(canvas.flip_modality, -1)
         bind(page, "Shift+Tab", back, name="flip_modality_back", text="Modality before")
-    bind(shown, "Ctrl+Shift+Z", canvas.redo, shown_on=(tools.redo,), name="redo", text="Redo the stroke")
 
 
 def _bind_views(dock: Dock) -> None:

@@ -43,6 +43,8 @@ class _Step:
     """Of a region that painting has made a fixed one: its labels before, and which of them were drawn by hand."""
     strokes: Since | None = None
     """What was there before the strokes between the decision before and this one."""
+    asked: Verdict | None = None
+    """What the reader asked for, to ask for it again."""
 
 
 class ReviewController(ReviewRegions):
@@ -54,6 +56,7 @@ class ReviewController(ReviewRegions):
       with such voxels is recorded as *fixed*.
     - `undo` takes back what came last: a verdict with the voxels that it changed, or a stroke, and with it the verdict
       *fixed* that it brought.
+    - `redo` does again what `undo` took back, newest first, until something new is drawn or decided.
     - Voxels that come back by another way (undo on the Annotate page) take the verdict about them along.
 
     Signals
@@ -75,7 +78,8 @@ class ReviewController(ReviewRegions):
         self._since: Since | None = None
         self._ids: dict[Box, int] = {}
         self._undo: list[_Step] = []
-        self._writing = False
+        self._redo: list[_Step | None] = []  # None: a stroke, which the canvas knows how to do again
+        self._writing = self._walking = False
         cases.opened.connect(self._on_opened)
         cases.cleared.connect(self._on_cleared)
         canvas.stroke.connect(self._on_stroke)
@@ -97,7 +101,7 @@ class ReviewController(ReviewRegions):
 
     def _on_cleared(self) -> None:
         self._shadow = self._hand = self.progress = self._since = None
-        self._undo, self._ids = [], {}
+        self._undo, self._redo, self._ids = [], [], {}
         self._clear_regions()
 
     # ---------------------------------------------------------------- decide
@@ -134,6 +138,7 @@ class ReviewController(ReviewRegions):
         finally:
             if step.before:
                 self._undo.append(step)
+                self._forget_redo()
                 if painted is None:  # else the strokes go on
                     step.strokes, self._since = self._since, None
                 self._reorder()
@@ -144,6 +149,7 @@ class ReviewController(ReviewRegions):
         case = self._case
         if case is None or case.predicted is None or self._hand is None:
             return
+        step.asked = verdict
         old = [self.regions[n] for n in which]
         verdicts = [self._verdict(region, verdict) for region in old]
         self._record(list(zip(old, verdicts, strict=True)))
@@ -159,7 +165,9 @@ class ReviewController(ReviewRegions):
             if not np.array_equal(before, after):
                 changes.append(Change(region.box, before, after))
         if changes:
-            self._write([(change.box, change.where, change.after) for change in changes])
+            if self._walking:
+                self._do_again()
+            self._write_all(changes)
         step.changes += changes
         for n in which:
             self.region_changed.emit(n)
@@ -191,18 +199,90 @@ class ReviewController(ReviewRegions):
         """Take back what came last: a stroke, or a verdict and its voxels; also one of an earlier opening."""
         if self._case is None or self.why_not_undo():
             return False
-        with self.messages.guard("undoing"):
+        with self.messages.guard("undoing"), self._walk():
             if self._since is not None:
                 if not self.canvas.can_undo():
                     self._since = None  # the canvas has forgotten the strokes
+                else:
+                    self._redo.append(None)
                 self.canvas.undo()
             elif self._undo:
-                self._undo_step(self._undo[-1])
+                step = self._undo[-1]
+                self._undo_step(step)
+                self._redo.append(step)
             else:
                 self._undo_older()
+                self._redo.clear()
             self.decided.emit()
             return True
         return False
+
+    # ---------------------------------------------------------------- and forth again
+
+    def why_not_redo(self) -> str:
+        """Say why there is nothing to do again; empty when there is."""
+        reason = self.why_not()
+        if not reason and not self._redo:
+            reason = "Nothing was taken back since the last stroke or verdict."
+        return reason
+
+    def redo(self) -> bool:
+        """Do again what `undo` took back last: a stroke, or a verdict and its voxels."""
+        if self._case is None or self.why_not_redo():
+            return False
+        with self.messages.guard("doing it again"), self._walk():
+            step = self._redo.pop()
+            if step is None:
+                self.canvas.redo()
+            else:
+                self._redo_step(step)
+            self.decided.emit()
+            return True
+        return False
+
+    def _redo_step(self, old: _Step) -> None:
+        places = [self._place(region.box) for region in old.before]
+        which = [n for n in places if n is not None]
+        if old.asked is None or len(which) < len(places):
+            self._redo.clear()
+            self.messages.show_notice(
+                "The verdict cannot be given again: its region is not in the list at this threshold."
+            )
+            return
+        if len(which) == 1:
+            self.go(which[0])
+        with self._step() as step:
+            self._decide(which, old.asked, step)
+
+    def _do_again(self) -> None:
+        """Let the canvas do its own step again: written anew, it would cost those that come after it."""
+        self._writing = True
+        try:
+            if self.canvas.can_redo():
+                self.canvas.redo()
+        finally:
+            self._writing = False
+
+    def _write_all(self, changes: Sequence[Change]) -> None:
+        """Write what changes put there, as far as it is not there."""
+        labels = self.canvas.labels()
+        left = [c for c in changes if not np.array_equal(cut(labels, c.box)[c.where], c.after[c.where])]
+        if left:
+            self._write([(change.box, change.where, change.after) for change in left])
+
+    @contextmanager
+    def _walk(self) -> Iterator[None]:
+        """Take a step back or forth: nothing new has been done, so what can be done again stays."""
+        self._walking = True
+        try:
+            yield
+        finally:
+            self._walking = False
+
+    def _forget_redo(self) -> None:
+        if self._redo and not self._walking:
+            self._redo.clear()
+            self.decided.emit()
 
     def _undo_step(self, step: _Step) -> None:
         self._take_back(step)
@@ -284,6 +364,7 @@ class ReviewController(ReviewRegions):
         changed = np.asarray(cut(shadow, box) != after)
         if not changed.any():
             return
+        self._forget_redo()
         hit, earlier = [], self._since
         if not self._writing:
             hit = [] if self.why_not() else self._hit(box, changed)

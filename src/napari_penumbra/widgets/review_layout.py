@@ -22,6 +22,7 @@ BUTTONS = {
     "reject_region": ("Reject", "The region becomes background.", "X"),
     "unknown_region": ("Unknown", "You cannot decide: the region teaches nothing wrong.", "U"),
     "undo_decision": ("Undo", "Takes back what came last: a verdict and the voxels it changed, or a stroke.", ""),
+    "redo_decision": ("Redo", "Does again what Undo took back last: a verdict and its voxels, or a stroke.", ""),
     "accept_case": ("Accept case", "Takes the labels as they now stand into the labelled pool.", "Ctrl+Return"),
     "next_review": ("Next to review", "Saves, then opens the next predicted case.", ""),
     "show_more": ("Show more", "Lists more places, small ones, too.", ""),
@@ -36,6 +37,7 @@ ON_REGIONS = (
     "next_region",
     "previous_region",
     "undo_decision",
+    "redo_decision",
 )
 """Those that decide about regions, or walk them."""
 _NO_LIMIT = (1 << 24) - 1
@@ -77,11 +79,12 @@ def key_part(page: ReviewPage, layout: QVBoxLayout) -> None:
     grid.setSpacing(4)
     rows = (
         ("accept_region", "reject_region", "unknown_region"),
-        ("previous_region", "next_region", "undo_decision"),
+        ("previous_region", "next_region", "undo_decision", "redo_decision"),
     )
     for row, names in enumerate(rows):
+        width = 12 // len(names)
         for column, name in enumerate(names):
-            grid.addWidget(page.buttons[name], row, column)
+            grid.addWidget(page.buttons[name], row, column * width, 1, width)
     layout.addLayout(grid)
     layout.addWidget(page.rest)
     line = QHBoxLayout()

@@ -151,6 +151,7 @@ class ReviewPage(QWidget):
             "unknown_region": lambda: self.review.decide(Verdict.UNKNOWN),
             "accept_rest": lambda: self.review.accept_rest(self.rest.sure),
             "undo_decision": self._undo,
+            "redo_decision": self._redo,
             "show_more": lambda: self.review.show_more(),
             "accept_case": lambda: self.cases.accept(),
             "next_review": lambda: self.open_next_predicted(),
@@ -170,6 +171,14 @@ class ReviewPage(QWidget):
         # A stroke made while a fold is open, or on a case without a prediction, is none of the review's.
         if not self.review.undo() and not self.cases.why_not_edit():
             self.canvas.undo()
+
+    def redo(self) -> None:
+        """Do again what was taken back last on this case, whether or not a button shows."""
+        self._press("redo_decision", self._redo)
+
+    def _redo(self) -> None:
+        if not self.review.redo() and not self.cases.why_not_edit():
+            self.canvas.redo()
 
     def _on_fold(self, on: bool) -> None:
         """A fold that is open has the page to itself: what is not seen must not answer to keys either."""
@@ -322,6 +331,7 @@ class ReviewPage(QWidget):
         for name in ("accept_region", "reject_region", "unknown_region"):
             buttons[name].allow(why or pick)
         buttons["undo_decision"].allow(review.why_not_undo())
+        buttons["redo_decision"].allow(review.why_not_redo())
         self.folds.allow(buttons)
         return why
 

@@ -9,11 +9,14 @@ import numpy as np
 
 from napari_penumbra.domain.case import ImageArray
 from napari_penumbra.domain.labels import LabelArray
+from napari_penumbra.imaging.apart import compute
 from napari_penumbra.imaging.edits._growing import FAR, edges, seeds_of
 from napari_penumbra.imaging.edits.base import Edit, Options, Report, Scene, Tool, edit_of, option, silent
 from napari_penumbra.imaging.edits.boxes import Spacing, slices_of
 
 MOST_VOXELS = 12_000_000
+MOST_HERE = 1_500_000
+"""Larger boxes, which take more than a second or two, are flooded in a process that can be stopped."""
 
 
 class SeedOptions(Options):
@@ -67,8 +70,6 @@ def grow_from_seeds(
     UsageError
         Nothing is painted, or the box is larger than `MOST_VOXELS`.
     """
-    from skimage.segmentation import watershed
-
     seeds = seeds_of(labels, values, spacing, reach_mm, MOST_VOXELS, "Growing")
     report(0.1)
     steep = edges(np.asarray(image[slices_of(seeds.box)], dtype=np.float32), spacing, smooth_mm)
@@ -76,7 +77,12 @@ def grow_from_seeds(
     # Few distinct heights make the flood fill by distance where the image is flat, instead of by its noise.
     top = float(np.percentile(steep, 99.5)) or 1.0
     heights = np.clip(np.rint(steep / top * 255), 0, 255).astype(np.uint8)
-    flooded = watershed(heights, seeds.markers)
+    flooded = compute(
+        "watershed",
+        {"heights": heights, "markers": seeds.markers},
+        apart=heights.size > MOST_HERE,
+        check=lambda: report(0.3),
+    )
     report(1.0)
     before = labels[slices_of(seeds.box)]
     grown = seeds.open & (flooded != FAR)

@@ -6,14 +6,14 @@ After L. Grady, "Random walks for image segmentation", IEEE Transactions on Patt
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_penumbra.domain.case import ImageArray
 from napari_penumbra.domain.labels import LabelArray
+from napari_penumbra.imaging.apart import compute
 from napari_penumbra.imaging.edits._growing import FAR, Seeds, noise_of, seeds_of
 from napari_penumbra.imaging.edits.base import Edit, Options, Report, Scene, Tool, edit_of, option, silent
 from napari_penumbra.imaging.edits.boxes import Spacing, slices_of
@@ -21,6 +21,8 @@ from napari_penumbra.imaging.edits.seeds import front_modality
 
 MOST_VOXELS = 1_000_000
 """Of the box. A million voxels take about half a minute on one core."""
+MOST_HERE = 60_000
+"""Larger boxes, which take more than a second or two, are computed in a process that can be stopped."""
 
 
 class WalkerOptions(Options):
@@ -71,17 +73,22 @@ def random_walk(
     """
     seeds = seeds_of(labels, values, spacing, reach_mm, MOST_VOXELS, "The random walk")
     report(0.05)
-    found = _walk(seeds, np.asarray(image[slices_of(seeds.box)], dtype=np.float32), spacing, strictness)
+    part = np.asarray(image[slices_of(seeds.box)], dtype=np.float32)
+    found = _walk(seeds, part, spacing, strictness, lambda: report(0.05))
     report(1.0)
     before = labels[slices_of(seeds.box)]
     grown = seeds.open & np.isin(found, values)
     return edit_of(labels, seeds.box, np.where(grown, found, before).astype(np.uint8), names=names)
 
 
-def _walk(seeds: Seeds, image: npt.NDArray[np.float32], spacing: Spacing, strictness: float) -> npt.NDArray[np.int32]:
+def _walk(
+    seeds: Seeds,
+    image: npt.NDArray[np.float32],
+    spacing: Spacing,
+    strictness: float,
+    check: Callable[[], None],
+) -> npt.NDArray[np.int32]:
     """Label of each voxel of the box."""
-    from skimage.segmentation import random_walker
-
     markers = _only_the_shore(seeds.markers)
     numbers = np.unique(markers[markers > 0])
     if numbers.size < 2:  # every open voxel can only go one way
@@ -89,16 +96,14 @@ def _walk(seeds: Seeds, image: npt.NDArray[np.float32], spacing: Spacing, strict
     counted = np.where(markers > 0, np.searchsorted(numbers, markers) + 1, markers)  # 1, 2, …: one system per number
     # In units of the noise, so that one strictness suits every scanner; of the range where there is no noise.
     scaled = image / max(noise_of(image), 1e-3 * float(np.ptp(image)), 1e-12)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on solvers that are not installed, and on rounding
-        found = random_walker(
-            scaled,
-            counted,
-            beta=strictness * 10 * float(scaled.std()),  # undoes scikit-image's own scaling
-            mode="cg_j",
-            tol=1e-2,
-            spacing=np.asarray(spacing) / min(spacing),
-        )
+    beta = strictness * 10 * float(scaled.std())  # undoes scikit-image's own scaling
+    found = compute(
+        "random_walker",
+        {"image": scaled, "markers": counted},
+        {"beta": beta, "spacing": [s / min(spacing) for s in spacing]},
+        apart=counted.size > MOST_HERE,
+        check=check,
+    )
     back = np.concatenate([[0], numbers])[np.maximum(found, 0)]
     return np.where(seeds.markers == 0, back, seeds.markers).astype(np.int32)
 
