@@ -11,7 +11,7 @@ from napari_penumbra.cli.output import opened, say, say_json, table
 from napari_penumbra.cli.study import JsonOption, StudyArgument
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.session import Session
-from napari_penumbra.session.models import ModelInfo
+from napari_penumbra.session.model_info import ModelInfo
 
 app = typer.Typer()
 group = typer.Typer(

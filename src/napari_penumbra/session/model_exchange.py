@@ -27,7 +27,8 @@ from napari_penumbra.imaging.atomic import disk_error, write_text
 from napari_penumbra.jobs.model_file import WEIGHTS, opened_model_file, own_weights, unpack_weights, write_model_file
 from napari_penumbra.jobs.service import check_model
 from napari_penumbra.session import champion
-from napari_penumbra.session.models import IMPORT, ORIGIN_FILE, Models, origin_of, state_of
+from napari_penumbra.session.model_info import IMPORT, ORIGIN_FILE, origin_of, state_of
+from napari_penumbra.session.models import Models
 
 METHOD_PREFIX = "method/"
 """Under which a checkpoint holds the model's own tensors (`napari_penumbra.training.checkpoint`)."""

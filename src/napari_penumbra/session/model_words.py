@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_penumbra.session.models import ModelInfo
+from napari_penumbra.session.model_info import ModelInfo
 from napari_penumbra.session.words import share
 
 

@@ -18,7 +18,7 @@ from napari_penumbra.jobs.machine import look
 from napari_penumbra.jobs.methods_info import MethodInfo, find, method_infos
 from napari_penumbra.session.facts import facts_of
 from napari_penumbra.session.model_exchange import Exchange, without_paths
-from napari_penumbra.session.models import state_of
+from napari_penumbra.session.model_info import state_of
 from napari_penumbra.session.preflight import Preflight, look_ahead
 from napari_penumbra.session.recommend import Recommendation, recommend
 

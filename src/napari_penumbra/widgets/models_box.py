@@ -27,8 +27,8 @@ from napari_penumbra.domain.errors import DiskError
 from napari_penumbra.domain.model import SUFFIX
 from napari_penumbra.session import Session, warm
 from napari_penumbra.session.model_exchange import Draft
+from napari_penumbra.session.model_info import ModelInfo
 from napari_penumbra.session.model_words import details, model_words
-from napari_penumbra.session.models import ModelInfo
 from napari_penumbra.session.words import duration
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.colors import mute

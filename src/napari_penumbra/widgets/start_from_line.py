@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
-from napari_penumbra.session.models import ModelInfo
+from napari_penumbra.session.model_info import ModelInfo
 from napari_penumbra.widgets.buttons import ActionButton
 
 
