@@ -80,6 +80,12 @@ def test_what_cannot_be_done_is_told(target: Path, tree: Path, cli: Cli, tmp_pat
         assert not study.cases()
 
 
+def test_the_other_command_says_which_one_is_meant(target: Path, tree: Path, cli: Cli) -> None:
+    said = cli("add", target, "--images", tree, code=2)
+    assert "holds DICOM files" in said.err
+    assert "penumbra import-dicom" in said.err
+
+
 def test_references_only_on_demand(target: Path, tree: Path, cli: Cli) -> None:
     cli("import-dicom", tree, "--study", target, "--only", "1", "--keep-references")
     assert [path.name for path in target.rglob("dicom_references.json")] == ["dicom_references.json"]

@@ -19,6 +19,7 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
+    JPEGLSLossless,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
@@ -133,6 +134,34 @@ def test_padding_gets_the_lowest_measured_value(tmp_path: Path) -> None:
     assert found.volume.data.min() == data[:, 4:].min()
     np.testing.assert_array_equal(found.volume.data[:, 4:], data[:, 4:])
     assert "1,024 voxels outside the measured field" in found.warnings[0]
+
+
+def test_padding_beside_the_measured_values_stays(tmp_path: Path) -> None:
+    data = phantom() + 1
+    data[:, :4] = 0
+    write_series(tmp_path, data, PixelPaddingValue=0)
+    found = only_volume(tmp_path).read()
+    np.testing.assert_array_equal(found.volume.data, data)
+    assert not found.warnings
+
+
+@pytest.mark.parametrize("packer", ["rle", "jpeg_ls"])
+def test_packed_frames_of_one_file(tmp_path: Path, packer: str) -> None:
+    data = phantom().clip(0, 4000)
+    path = write_enhanced(tmp_path / "one.dcm", data)
+    if packer == "jpeg_ls":
+        pytest.importorskip("jpeg_ls")
+    one = dcmread(path)
+    one.compress(RLELossless if packer == "rle" else JPEGLSLossless, generate_instance_uid=False)
+    one.save_as(path)
+    np.testing.assert_array_equal(only_volume(path).read().volume.data, data)
+
+
+def test_a_film_is_refused(tmp_path: Path) -> None:
+    one = header(np.zeros((7, 20, 30), np.uint8), modality="XA", NumberOfFrames=7, PixelSpacing=[1.0, 1.0])
+    save(one, tmp_path / "one")
+    (offer,) = scan(tmp_path).exams[0].offers
+    assert "holds 7 pictures that do not say where they lie" in offer.problem
 
 
 def test_a_table_of_values_is_applied(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def lay_out(frames: Sequence[Frame], what: str) -> Layout:
     """
     first = frames[0]
     spacing = first.spacing
-    if spacing is None and len(frames) == 1 and first.position is None:
+    if (spacing is None or min(spacing) <= 0) and len(frames) == 1 and first.position is None:
         return _flat(first, (1.0, 1.0), what, "does not state its pixel size: one pixel counts as 1 mm")
     if spacing is None or min(spacing) <= 0:
         raise ImageError(f"{what} does not state its pixel size.", AGAIN)

@@ -223,7 +223,9 @@ def _layouts(part: Part, what: str) -> tuple[Layout, ...]:
     first = part.times[0]
     count = first[0].stored.frames
     if first[0].position is None and count > 1:
-        raise ImageError(f"{what} is a film of {count} pictures that do not say where they lie.", AGAIN)
+        raise ImageError(
+            f"{what} holds {count} pictures that do not say where they lie: a film, or a file that lost it.", AGAIN
+        )
     if first[0].position is None and len(first) > 1:
         raise ImageError(f"{what} does not say where its slices lie in the patient.", AGAIN)
     return tuple(lay_out(time, what) for time in part.times)

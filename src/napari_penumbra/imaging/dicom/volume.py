@@ -16,6 +16,9 @@ from napari_penumbra.imaging.dicom.frames import Frame
 from napari_penumbra.imaging.dicom.geometry import AGAIN, Layout
 from napari_penumbra.imaging.files import ReadImage
 
+_CLOSE = 0.05
+"""Part of the measured range below it in which a padding value is left alone."""
+
 
 @dataclass(slots=True)
 class _Told:
@@ -118,14 +121,20 @@ def _first(pending: dict[int, ImageArray], place: int, values: ImageArray, told:
 
 
 def _fill_padding(data: ImageArray, told: _Told) -> None:
-    """Give voxels that were never measured the lowest value that was: a pad of -2000 would spoil every window."""
+    """Give voxels that were never measured the lowest value that was: a pad of -2000 would spoil every window.
+
+    A pad that lies close to the measured values (0 below the air of an MR image) does no harm and stays.
+    """
     if not told.holes:
         return
     measured = np.ones(data.shape, dtype=bool)
     for target, empty in told.holes:
         measured[target] &= ~empty
-    lowest = data[measured].min() if measured.any() else np.float32(0)
-    changed = ~measured & (data != lowest)
+    if not measured.any():
+        return
+    lowest, highest = data[measured].min(), data[measured].max()
+    margin = _CLOSE * (highest - lowest)
+    changed = ~measured & ((data < lowest - margin) | (data > highest))
     told.padded = int(changed.sum())
     data[changed] = lowest
 

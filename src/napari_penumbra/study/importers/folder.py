@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_penumbra.domain.colour import PICTURE, expand_images, has_colour, sources
 from napari_penumbra.domain.errors import UsageError
+from napari_penumbra.imaging.dicom import has_dicom
 from napari_penumbra.imaging.files import suffix_of
 from napari_penumbra.study.newcase import Hints
 
@@ -98,6 +99,11 @@ def plan_folder(images: Path, labels: Path | None, modalities: Sequence[str]) ->
             raise UsageError(
                 f"Two files claim to be {modality} of {case}: {twin.name} and {path.name}.", "Move one of them away."
             )
+    if not found and has_dicom(images):
+        raise UsageError(
+            f"{images} holds DICOM files.",
+            f"Add them on the DICOM page of Add cases, or: penumbra import-dicom {images} --study STUDY --dry-run",
+        )
     if not found:
         raise UsageError(f"No image for a study of {', '.join(modalities)} was found in {images}.", _naming(modalities))
     masks = {} if labels is None else masks_of(labels, set(found), unused)
