@@ -77,6 +77,16 @@ def _compare(walk: Walkthrough) -> None:
     walk.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     np.testing.assert_array_equal(walk.widget.bridge.labels(), mine)
 
+    # In 3D there are no slices to draw lines on: the box says so.
+    box = walk.find("compare_contours")
+    walk.viewer.dims.ndisplay = 3
+    assert not box.isEnabled()
+    assert "in slices only" in box.text()
+    assert "2D/3D" in box.toolTip()
+    walk.viewer.dims.ndisplay = 2
+    assert box.isEnabled()
+    assert box.text() == "Contours"
+
     # Method against method: the champion against the one before.
     choices = {choice.short: choice.key for choice in compare.choices()}
     old = next(key for short, key in choices.items() if "before" in short)

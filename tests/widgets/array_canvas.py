@@ -22,9 +22,11 @@ class ArrayViews:
     """`Views` that remember what they were asked for."""
 
     planes_changed = Signal(bool)
+    solid_changed = Signal(bool)
 
     def __init__(self, canvas):
         self.canvas = canvas
+        self.in_3d = False
         self.on = False
         self.name = "usual"
 
@@ -43,6 +45,14 @@ class ArrayViews:
 
     def planes_shown(self):
         return self.on
+
+    def solid(self):
+        return self.in_3d
+
+    def turn(self, in_3d):
+        """What napari's 2D/3D button does."""
+        self.in_3d = in_3d
+        self.solid_changed.emit(in_3d)
 
     def windows(self):
         return ("usual", "whole range") if self.canvas.shown else ()

@@ -144,6 +144,15 @@ def test_a_click_starts_it_and_the_next_click_the_next(edits, canvas, qtbot):
     assert canvas.on_point is None
 
 
+def test_in_3d_it_says_that_clicks_are_for_slices(edits, canvas):
+    edits.open(BY_KEY["smart_fill"])
+    canvas.views.turn(True)
+    assert "in slices only" in edits.words.text()
+    assert "2D/3D" in edits.preview.toolTip()
+    canvas.views.turn(False)
+    assert edits.words.text() == "Click into the picture."
+
+
 def test_with_the_mouse_over_the_picture_the_key_is_enough(dock, edits, canvas, qtbot):
     canvas.looking_at = replace(canvas.looking_at, point=(3, 9, 11))
     qtbot.keyClick(dock, Qt.Key.Key_F, Qt.KeyboardModifier.ShiftModifier)

@@ -28,6 +28,7 @@ class CaseViews:
     """
 
     planes_changed = Signal(bool)
+    solid_changed = Signal(bool)
 
     def __init__(self, viewer: Any, modalities: Modalities, tools: Tools) -> None:
         self._viewer = viewer
@@ -35,12 +36,14 @@ class CaseViews:
         self.planes = Planes(viewer, self.planes_changed.emit)
         self._drag = WindowDrag(viewer, modalities.contrast, modalities.set_contrast, tools.hold)
         self._callback = self._on_press
+        viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         viewer.mouse_drag_callbacks.append(self._callback)
 
     def close(self) -> None:
         """Let go of the viewer."""
         self._drag.close()
         self.planes.close()
+        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         if self._callback in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._callback)
 
@@ -61,7 +64,14 @@ class CaseViews:
         """Voxels have changed."""
         self.planes.draw_soon()
 
+    def _on_ndisplay(self, event: Any = None) -> None:
+        self.solid_changed.emit(self.solid())
+
     # ---------------------------------------------------------------- Views
+
+    def solid(self) -> bool:
+        """Whether the large picture is in 3D."""
+        return int(self._viewer.dims.ndisplay) == 3
 
     def step(self, slices_on: int) -> None:
         """Go so many slices on."""

@@ -44,9 +44,15 @@ class Views(Protocol):
     -------
     planes_changed : (bool)
         The two planes across are shown, or put away.
+    solid_changed : (bool)
+        The large picture is in 3D now, or in slices again.
     """
 
     planes_changed: SignalInstance
+    solid_changed: SignalInstance
+
+    def solid(self) -> bool:
+        """Whether the large picture is a view in 3D, which has neither slices nor clicks that mean one voxel."""
 
     def step(self, slices_on: int) -> None:
         """Go so many slices on (back if negative), to the last one at most."""

@@ -19,6 +19,8 @@ _TAKES = {
     "background": ("Neither", "This place becomes background; one step of undo."),
     "unknown": ("Unknown", "Nobody can say: this place teaches nothing wrong; one step of undo."),
 }
+_CONTOURS = "Draws both over the picture: — solid yellow, ┅ striped blue."
+_IN_SLICES = "Contours are drawn on slices. Napari's 2D/3D button below the layer list goes back to them."
 _RESOLVING = "Accept takes the class drawn there, Reject background, Unknown leaves it open; or paint."
 
 
@@ -42,7 +44,7 @@ class CompareBox(QWidget):
         self.table = AgreementTable()
         self.places = PlaceList()
         self.contours = QCheckBox("Contours", objectName="compare_contours", checked=True)
-        self.contours.setToolTip("Draws both over the picture: — solid yellow, ┅ striped blue.")
+        self.contours.setToolTip(_CONTOURS)
         self.jump = ActionButton(
             "Next largest", "Goes to the largest disagreement, then to the next smaller one.", "J", "compare_jump"
         )
@@ -51,6 +53,7 @@ class CompareBox(QWidget):
         for chooser in (self.first, self.second):
             chooser.activated.connect(self._on_chosen)
         self.contours.toggled.connect(control.show_contours)
+        control.canvas.views.solid_changed.connect(self._allow_contours)
         self.jump.clicked.connect(lambda: control.jump(1))
         self.places.picked.connect(control.go)
         for key, button in self.takes.items():
@@ -115,9 +118,17 @@ class CompareBox(QWidget):
         self.places.setVisible(bool(control.places))
         for button in self.takes.values():
             button.setVisible(bool(control.places))
-        for widget in (self.table, self.places, self.contours):
+        for widget in (self.table, self.places):
             widget.setEnabled(not why)
+        self._allow_contours()
         self._on_current()
+
+    def _allow_contours(self, _solid: bool = False) -> None:
+        """Contours are lines on a slice: in 3D the box says so instead of showing nothing."""
+        solid = self.control.canvas.views.solid()
+        self.contours.setText("Contours (in slices only: you are in 3D)" if solid else "Contours")
+        self.contours.setEnabled(not solid and not self.control.why_not())
+        self.contours.setToolTip(_IN_SLICES if solid else _CONTOURS)
 
     def _fill_choosers(self, why: str) -> None:
         choices = self.control.choices()

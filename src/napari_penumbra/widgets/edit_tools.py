@@ -22,6 +22,10 @@ from napari_penumbra.widgets.shortcuts import bind
 
 SHOW_PROGRESS_MS = 300
 CLICK_WORDS = "Click into the picture."
+IN_3D_WORDS = (
+    "A click means a voxel in slices only, and the picture is in 3D: go back to slices with napari's 2D/3D button "
+    "below the layer list, then click."
+)
 
 
 class EditTools(QWidget):
@@ -56,6 +60,7 @@ class EditTools(QWidget):
         self._late = QTimer(self, singleShot=True, interval=SHOW_PROGRESS_MS)
         self._late.timeout.connect(self._show_progress)
         self.controller.changed.connect(self.refresh)
+        self.controller.canvas.views.solid_changed.connect(self._on_solid)
         self.controller.progressed.connect(self._on_share)
         self.refresh()
 
@@ -226,12 +231,13 @@ class EditTools(QWidget):
         if edit is not None or not self.notes.isVisible():  # between two previews the old notes keep the place
             self.notes.setText("" if edit is None else "\n".join(edit.notes))
         self.notes.setVisible(bool(self.notes.text()) and tool is not None)
-        self.words.setText(controller.words or (CLICK_WORDS if state is State.CLICK else ""))
+        click = IN_3D_WORDS if controller.canvas.views.solid() else CLICK_WORDS
+        self.words.setText(controller.words or (click if state is State.CLICK else ""))
         self.words.setVisible(bool(self.words.text()))
         self.apply.allow(controller.why_not_apply())
         running = state is State.RUNNING
         waiting = state is State.CLICK
-        self.preview.allow(CLICK_WORDS if waiting else "The tool is running." if running else "")
+        self.preview.allow(click if waiting else "The tool is running." if running else "")
         self.bar.setVisible(tool is not None or bool(self.words.text()))
         if not running:
             self._late.stop()
@@ -239,6 +245,10 @@ class EditTools(QWidget):
         elif not self._late.isActive() and self.progress.isHidden():
             self.progress.setRange(0, 0)  # busy, until the tool says how far it is
             self._late.start()
+
+    def _on_solid(self, _solid: bool) -> None:
+        """Into 3D, or back to slices."""
+        self.refresh()
 
     def _show_progress(self) -> None:
         if self.controller.state is State.RUNNING:

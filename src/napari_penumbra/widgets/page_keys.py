@@ -55,7 +55,6 @@ def _bind_tools(dock: Dock) -> None:
         bind(page, "Ctrl+Z", press, shown_on=(undo,), name="undo", text="Undo the last stroke or verdict")
         redo, press = (tools.redo, canvas.redo) if mine else (review_redo, dock.review_page.redo)
         bind(page, "Ctrl+Shift+Z", press, shown_on=(redo,), name="redo", text="Redo the stroke or verdict")
-        bind(page, "Ctrl+Y", press, name="redo_too", text="Redo (another key)")
         bind(page, "Tab", canvas.flip_modality, name="flip_modality", text="Next modality")
         back = partial(canvas.flip_modality, -1)
         bind(page, "Shift+Tab", back, name="flip_modality_back", text="Modality before")
