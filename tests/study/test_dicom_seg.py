@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +244,31 @@ def test_empty_labels_and_background_for_unknown(tmp_path: Path) -> None:
     assert not pydicom.dcmread(files["nothing"]).pixel_array.any()
     some = hd.seg.segread(files["some"])
     assert [s.segment_label for s in described(some)] == ["penumbra", "core"]
+
+
+@pytest.mark.parametrize("name", ["axial", "tilted", "sagittal", "coronal"])
+def test_in_by_dicom_and_out_by_dicom(tmp_path: Path, name: str) -> None:
+    """The DICOM importer keeps the references where it is asked to: the way back needs no folder."""
+    grid = SERIES[name]
+    uids = dicom_series(tmp_path / "dicom", grid, onto_source(image(0), grid))
+    with Study.create(tmp_path / "study", "Cohort", ["T1"], SCHEME) as study:
+        planned = study.plan_dicom(tmp_path / "dicom")
+        rows = tuple(replace(row, modality="T1") for row in planned.cases[0].rows)
+        case = replace(planned.cases[0], name="p1", rows=rows, wanted=True)
+        ((_, outcome),) = study.add_dicom([case], keep_references=str(tmp_path / "dicom"))
+        assert isinstance(outcome, list), outcome
+        np.testing.assert_allclose(study.read("p1").images["T1"], np.clip(image(0), 0, None))
+        draft(study, "p1", shapes(), closing=Closing.COMPLETE)
+        seg = hd.seg.segread(written(study, tmp_path / "out")["p1"])
+    volume = seg.get_volume(combine_segments=True)
+    for value, number in ((LEFT, 1), (RIGHT, 2)):
+        found = millimetres(np.asarray(volume.array) == number, LPS @ volume.affine)
+        np.testing.assert_allclose(found, expected(name, value), atol=1e-3)
+    referenced = {
+        str(ref.ReferencedSOPInstanceUID)
+        for series in seg.ReferencedSeriesSequence
+        for ref in series.ReferencedInstanceSequence
+    }
+    assert referenced == set(uids)
+    for secret in (*PLANTED.values(), "Muster"):
+        assert secret.encode() not in (tmp_path / "out" / "p1.seg.dcm").read_bytes()

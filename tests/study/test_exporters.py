@@ -468,3 +468,25 @@ def test_a_killed_export_leaves_no_half_file(made: Path, tmp_path: Path) -> None
                 json.loads(path.read_text())
             else:
                 nib.load(path).get_fdata()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # MONAI's own, about codecs and older names
+def test_monai_reads_the_decathlon_layout(study: Study, tmp_path: Path) -> None:
+    from monai.data import load_decathlon_datalist
+    from monai.transforms import LoadImage
+
+    export(study, tmp_path / "out", "msd", unlabelled="imagesTs")
+    listed = load_decathlon_datalist(str(tmp_path / "out" / "dataset.json"), True, "training")
+    assert len(listed) == len(GRIDS)
+    for entry in listed:
+        name = Path(entry["label"]).name.removesuffix(".nii.gz")
+        label = LoadImage(reader="NibabelReader")(entry["label"])
+        np.testing.assert_allclose(np.asarray(label.affine), GRIDS[name].matrix, atol=1e-4)
+        found = millimetres(np.asarray(label) == LEFT, np.asarray(label.affine))
+        np.testing.assert_allclose(found, truth(name, LEFT), atol=1e-3)
+        assert LoadImage(reader="NibabelReader", ensure_channel_first=True)(entry["image"]).shape == (
+            2,
+            *GRIDS[name].shape,
+        )
+    assert len(load_decathlon_datalist(str(tmp_path / "out" / "dataset.json"), True, "test")) == 3

@@ -26,7 +26,7 @@ class Bids(Exporter):
     """A derivative data set of its own."""
 
     title = "BIDS derivative"
-    readers = "BIDS apps, fMRIPrep and QSIPrep's neighbours, PyBIDS, nilearn, FSL, FreeSurfer"
+    readers = "PyBIDS and BIDS apps; as NIfTI also FSL, FreeSurfer, nilearn"
     pictures = False
 
     def __init__(self, job: Job) -> None:

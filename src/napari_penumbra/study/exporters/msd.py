@@ -18,7 +18,7 @@ class Decathlon(Exporter):
     """What MONAI's ``DecathlonDataset`` and ``load_decathlon_datalist`` read."""
 
     title = "Medical Segmentation Decathlon"
-    readers = "MONAI (load_decathlon_datalist), MONAI Label, Auto3DSeg, nnU-Net (by its converter)"
+    readers = "MONAI (load_decathlon_datalist), Auto3DSeg, nnU-Net (by its converter)"
     images_needed = True
     every_modality = True
     pictures = False

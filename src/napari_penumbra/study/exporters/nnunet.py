@@ -38,7 +38,7 @@ class NnUNet(Exporter):
     """The folder that ``nnUNetv2_plan_and_preprocess`` reads."""
 
     title = "nnU-Net v2"
-    readers = "nnU-Net v2 and what is built on it (nnInteractive, TotalSegmentator's training, nnDetection)"
+    readers = "nnU-Net v2 and what is built on it"
     habit = IGNORE
     images_needed = True
     every_modality = True
