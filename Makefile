@@ -7,7 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 
-.PHONY: help demo test lint check-types check-layers unit slow install libs clean
+.PHONY: help demo test lint check-types check-layers unit slow install libs database clean
 
 help:
 	@echo "make demo      sample study, the real window, one whole loop; screenshots and a report where there is no screen"
@@ -29,7 +29,11 @@ libs:
 demo: libs install
 	$(BIN)/penumbra demo $(DEMO)
 
-test: libs install lint check-types check-layers unit
+# For the tests only: a PostgreSQL server, which nobody needs who works alone.
+database:
+	@sh .ci/system-database
+
+test: libs database install lint check-types check-layers unit
 
 lint: install
 	$(BIN)/ruff check .
@@ -45,7 +49,7 @@ check-layers: install
 unit: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
-slow: install
+slow: database install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout=3600
 
 clean:

@@ -90,6 +90,7 @@ def test_migrations_make_the_same_tables_on_a_server(study: Study, server: Serve
         assert migrate.revision_of(there._core.db.engine) == schema.SCHEMA
 
 
+@pytest.mark.slow
 def test_an_older_index_on_a_server_is_upgraded_with_a_copy_first(
     study: Study, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_an_older_index_on_a_server_is_upgraded_with_a_copy_first(
         assert db.execute("SELECT version_num FROM alembic_version").fetchone() == (f"{NUMBERS['now']:04d}",)
 
 
+@pytest.mark.slow
 def test_a_move_that_fails_changes_nothing(study: Study, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     before = study.layout.manifest.read_text()
     with monkeypatch.context() as patch:
@@ -150,6 +152,7 @@ def test_a_move_cut_short_is_finished_by_the_next_opening(study: Study, server: 
         assert any("before-team" in p.name for p in there.layout.backups.iterdir())
 
 
+@pytest.mark.slow
 def test_leaving_waits_for_everybody(study: Study, server: Server) -> None:
     study.move_to_server(server.url)
     study.close()
@@ -162,6 +165,7 @@ def test_leaving_waits_for_everybody(study: Study, server: Server) -> None:
         draft(ben, "p0", ball())
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_folder_is_recognised(study: Study, server: Server, tmp_path: Path) -> None:
     draft(study, "p0", ball())
     study.move_to_server(server.url)

@@ -66,6 +66,7 @@ def test_a_case_is_with_one_reader_at_a_time(anna: Study, readers: Start) -> Non
     assert anna.why_not_write("p0") == ""
 
 
+@pytest.mark.slow
 def test_changes_to_a_case_of_another_are_refused(anna: Study, readers: Start) -> None:
     draft(anna, "p0", ball(), closing=Closing.COMPLETE)
     draft(anna, "p0", ball(2), closing=Closing.COMPLETE)
@@ -120,6 +121,7 @@ def test_a_reader_whose_laptop_slept_saves_beside(anna: Study, readers: Start, m
     ben.leave()
 
 
+@pytest.mark.slow
 def test_saved_by_another_without_a_check_out_in_between(anna: Study, readers: Start) -> None:
     """Ben gave the case up without knowing (released by hand), and anna has come and gone since."""
     ben = readers(anna.root, "ben")
@@ -169,6 +171,7 @@ def test_both_save_at_the_same_moment(anna: Study, readers: Start) -> None:
     assert {a.author for a in anna.annotations("p0")} == {"ben"}
 
 
+@pytest.mark.slow
 def test_strokes_of_a_crash_come_back_or_are_kept_beside(
     anna: Study, readers: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +222,7 @@ def test_the_server_goes_while_somebody_draws(anna: Study, server: Server) -> No
     np.testing.assert_array_equal(whole(anna, "p0")[1], labels)
 
 
+@pytest.mark.slow
 def test_cases_are_added_by_one_at_a_time(anna: Study, readers: Start, files: Path) -> None:
     ben, cleo = readers(anna.root, "ben"), readers(anna.root, "cleo")
     for n, reader in enumerate((ben, cleo)):

@@ -62,7 +62,9 @@ class Cases(Together):
         """
         if self.study is None:
             return None
-        names = self.study.order(self.order)
+        # What another reader of the team has cannot be worked on: the walk passes it by.
+        held = self.study.holders()
+        names = [name for name in self.study.order(self.order) if name == after or name not in held]
         if not names:
             return None
         if after is None or after not in names:

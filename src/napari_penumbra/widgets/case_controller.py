@@ -170,8 +170,8 @@ class CaseController(QObject):
             self._walk, self._walk_order = [row.name for row in self.rows()], session.order
         names, at = self._walk, self._walk.index(name)
         if step < 0:
-            return names[at - 1] if at > 0 else None
-        finished = {row.name for row in self.rows() if row.state.labelled}
+            return next((other for other in names[at - 1 :: -1] if self.session.free(other)), None) if at > 0 else None
+        finished = {row.name for row in self.rows() if row.state.labelled or row.held}
         ahead = [other for other in (*names[at + 1 :], *names[:at]) if other not in finished]
         return ahead[0] if ahead else None
 

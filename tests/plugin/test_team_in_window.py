@@ -1,0 +1,146 @@
+"""Another reader, in a process of its own, beside napari's real window; checked in the files and on the server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from desk_study import make
+from sqlalchemy import text
+
+from napari_penumbra.imaging.files import read_labels
+from napari_penumbra.plugin.walkthrough import Walkthrough
+from napari_penumbra.session import reader_name
+from napari_penumbra.study.store import Study
+from napari_penumbra.study.team import keeper
+from team_server import Reader, Server, readers, server
+
+__all__ = ["readers", "server"]
+SHOTS = os.environ.get("PENUMBRA_TEAM_SHOTS")
+
+
+@pytest.fixture
+def walk(shown_viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server) -> Iterator[Walkthrough]:
+    monkeypatch.setattr(keeper, "BEAT_S", 0.2)
+    monkeypatch.setenv(reader_name.VARIABLE, "anna")
+    root = make(tmp_path)
+    with Study.open(root) as study:
+        study.move_to_server(server.url)
+    made = Walkthrough(shown_viewer)
+    made.open_study(root)
+    yield made
+    made.widget.shut()
+
+
+def shot(walk: Walkthrough, name: str) -> None:
+    if SHOTS:
+        walk.settle(300)
+        walk.viewer.window.screenshot(f"{SHOTS}/team-{name}.png", canvas_only=False, flash=False)
+
+
+def test_two_readers(walk: Walkthrough, readers: Callable[..., Reader], server: Server) -> None:
+    session = walk.widget.session
+    study = session.opened()
+    ben = readers(study.root, "ben")
+    _read_only_while_another_has_it(walk, ben, study)
+    _new_revisions_of_others_are_seen(walk, ben)
+    _the_server_goes_and_comes(walk, server, study)
+    _a_case_taken_over_while_drawing(walk, ben, study)
+    assert not walk.find("message_bar").isVisible() or "⚠" not in walk.find("message_words").text()
+
+
+def _second_lines(walk: Walkthrough) -> dict[str, str]:
+    from napari_penumbra.widgets.case_model import second_line
+
+    return {row.name: second_line(row) for row in walk.find("case_table").cases.rows}
+
+
+def _read_only_while_another_has_it(walk: Walkthrough, ben: Reader, study: Study) -> None:
+    assert ben.ask("open", "p003")["other"] is None
+    walk.wait("the table to say so", lambda: "with ben since" in _second_lines(walk)["p003"], 20)
+    shot(walk, "table")
+    walk.open_case("p003")
+    walk.page("annotate")
+    bar, button = walk.find("team_bar"), walk.find("edit_now")
+    assert bar.isVisible()
+    assert "p003 is checked out by ben since" in walk.find("team_bar_words").text()
+    assert not button.isEnabled()
+    assert "as soon as it is given back" in button.toolTip()
+    assert not walk.labels_layer.editable
+    assert not walk.find("case_complete").isEnabled()
+    assert "ben" in walk.find("case_complete").toolTip()
+    shot(walk, "read-only")
+    ben.ask("paint", "p003", z=0, value=2)
+    ben.ask("save", "p003", closing="complete")
+    ben.ask("give back")
+    walk.wait("the case to be free", button.isEnabled, 20)
+    assert "free now" in walk.find("team_bar_words").text()
+    shot(walk, "free")
+    walk.click("edit_now")
+    assert not bar.isVisible()
+    assert walk.labels_layer.editable
+    assert (walk.widget.bridge.labels()[0] == 2).all()  # what ben has made of it
+    assert ben.ask("open", "p003")["other"].startswith("anna since")
+
+
+def _new_revisions_of_others_are_seen(walk: Walkthrough, ben: Reader) -> None:
+    ben.ask("open", "p002")
+    ben.ask("paint", "p002", z=1, value=1)
+    ben.ask("save", "p002", closing="complete")
+    walk.page("study")
+    rows = walk.find("case_table").cases
+    walk.wait("ben's p002", lambda: next(r for r in rows.rows if r.name == "p002").state.labelled, 20)
+    ben.ask("give back")
+
+
+def _the_server_goes_and_comes(walk: Walkthrough, server: Server, study: Study) -> None:
+    """Drawing goes on; what is drawn is saved by itself when the server is back."""
+    walk.page("annotate")
+    server.stop()
+    try:
+        walk.wait("the loss to be said", lambda: "does not answer" in walk.find("message_words").text(), 20)
+        walk.drag([(2, 4, 4), (2, 4, 12)], 1)
+        painted = walk.widget.bridge.labels().copy()
+        assert walk.widget.dock.cases.unsaved()
+        walk.widget.dock.cases.autosave()
+        walk.settle(300)
+        assert walk.widget.dock.cases.unsaved()
+        assert "does not answer" in walk.status
+        shot(walk, "server-gone")
+    finally:
+        server.start()
+    walk.wait("the draft to be saved", lambda: not walk.widget.dock.cases.unsaved(), 30)
+    live = study.annotations("p003")[-1]
+    np.testing.assert_array_equal(read_labels(study.root / live.path).volume.data, painted)
+    assert live.author == "anna"
+
+
+def _a_case_taken_over_while_drawing(walk: Walkthrough, ben: Reader, study: Study) -> None:
+    """As after a sleep: the check-out has gone to ben, who saves; anna's strokes are beside, and she is told."""
+    walk.drag([(3, 8, 4), (3, 8, 12)], 2)
+    mine = walk.widget.bridge.labels().copy()
+    study._core.team._keeper.stop()  # asleep
+    server_says = "UPDATE team_member SET beat = beat - interval '10 minutes' WHERE reader = 'anna'"
+    with study._core.db.beside() as session:
+        session.execute(text(server_says))
+    assert ben.ask("open", "p003")["other"] is None
+    ben.ask("paint", "p003", z=5, value=1)
+    theirs = ben.ask("save", "p003")["revision"]
+    team = study._core.team
+    team._keeper = type(team._keeper)(study._core.db, team.member, team._keeper.seat, "anna", os.getpid())
+    team._keeper.start()  # awake
+    walk.wait("the banner", lambda: walk.find("team_bar").isVisible(), 20)
+    assert "checked out by ben" in walk.find("team_bar_words").text()
+    walk.wait("the sentence", lambda: "kept beside theirs as r" in walk.find("message_words").text(), 20)
+    shot(walk, "beside")
+    assert not walk.labels_layer.editable
+    assert (walk.widget.bridge.labels()[5] == 1).all()
+    everything = {a.revision: a for a in study.annotations("p003", withdrawn=True)}
+    assert study.annotations("p003")[-1].revision == theirs
+    beside = everything[max(everything)]
+    assert beside.author == "anna"
+    np.testing.assert_array_equal(read_labels(study.root / beside.path).volume.data, mine)

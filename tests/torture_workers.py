@@ -1,0 +1,36 @@
+"""Starts training workers as fast as they can be killed: torch is loaded once, each worker is a process of its own.
+
+``python torture_workers.py``: reads ``RUN`` or ``RUN resume`` line by line; answers the worker's process number, and
+when it has ended the signal or exit code. What the worker does is `worker.work`, as ``python -m`` would.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from napari_penumbra.training import build, trainer  # noqa: F401 - loaded before the fork
+from napari_penumbra.training.worker import work
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        folder, _, resume = line.strip().partition(" ")
+        child = os.fork()
+        if child == 0:
+            with Path(folder, "log.txt").open("a") as log:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+                code = work(Path(folder), "train", resume=bool(resume))
+            os._exit(code)
+        print(child, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    main()
