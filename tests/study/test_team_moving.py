@@ -15,7 +15,7 @@ from study_scans import ball, draft, predict, scan
 
 from napari_penumbra.domain.case import Closing, Origin, Role, Verdict
 from napari_penumbra.domain.errors import StudyError, StudyLockedError, UsageError
-from napari_penumbra.study import migrate, schema
+from napari_penumbra.study import migrate, orders, schema
 from napari_penumbra.study.store import Study
 from napari_penumbra.study.team import address, moving
 from team_server import PASSWORD, Server, server
@@ -49,9 +49,22 @@ def everything(study: Study) -> dict[str, list[dict]]:
         return {table.name: moving._rows(connection, table) for table in tables}
 
 
+def answers(study: Study) -> dict[str, object]:
+    """What the study says to every question that the window and the command line ask."""
+    names = [row.name for row in study.cases()]
+    said: dict[str, object] = {f"order {kind}": study.cases(kind) for kind in orders.names()}
+    said |= {f"history {n}": study.history(n) for n in names} | {f"sources {n}": study.sources(n) for n in names}
+    said |= {f"readings {n}": study.readings(n) for n in names} | {f"decisions {n}": study.decisions(n) for n in names}
+    said |= {"counts": study.counts(), "pool": study.pool(), "classes": study.class_counts()}
+    said |= {"finished": study.finished(), "runs": study.runs(), "champions": study.champions()}
+    said |= {"pairs": len(study.calibration_pairs()), "withdrawn": study.withdrawn_last("p1")}
+    return said | {"annotations": [study.annotations(n, withdrawn=True) for n in names]}
+
+
 def test_there_and_back_without_loss(rich: Study, server: Server) -> None:
     before = everything(rich)
     assert all(before.values()), "a table is empty: the test would not see it lost"
+    said = answers(rich)
     rich.journal("p1").append(((0, 0, 0), (1, 1, 2)), np.ones((1, 1, 2), np.uint8))
     moved = rich.move_to_server(server.url)
     rich.close()
@@ -63,6 +76,7 @@ def test_there_and_back_without_loss(rich: Study, server: Server) -> None:
         assert there.shared
         assert there.notices == []
         assert everything(there) == before
+        assert answers(there) == said
         assert there.check_out("p1") is None
         assert there.read("p1").restored == 1  # the stroke has moved, too
         # Numbers go on where they were: the server counts by itself.

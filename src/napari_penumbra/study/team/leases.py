@@ -81,6 +81,13 @@ def leave(session: Session, member: int) -> None:
     session.execute(text("DELETE FROM team_member WHERE id = :id"), {"id": member})
 
 
+def end_unclean(session: Session, member: int) -> None:
+    """Give back all that a program has, but leave word that its files want a look: see `same_seat`."""
+    session.execute(text("DELETE FROM team_lease WHERE member = :id"), {"id": member})
+    gone = "UPDATE team_member SET pid = 0, beat = clock_timestamp() - interval '1 day' WHERE id = :id"
+    session.execute(text(gone), {"id": member})
+
+
 def beat(session: Session, member: int, reader: str) -> bool:
     """Say that a program is alive; False when the server no longer knows it."""
     found = session.execute(

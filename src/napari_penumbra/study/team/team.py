@@ -75,10 +75,8 @@ class Team:
     def release(self, *, clean: bool = True) -> None:
         """Leave, and give everything back. Without the server all of it expires by itself."""
         self._keeper.stop()
-        with suppress(PenumbraError):
-            if clean:
-                with self.db.write() as session:
-                    leases.leave(session, self.member)
+        with suppress(PenumbraError), self.db.write() as session:
+            (leases.leave if clean else leases.end_unclean)(session, self.member)
         self.held.clear()
         self.db.engine.dispose()
 
@@ -185,7 +183,9 @@ class Team:
 
 
 def _ended(pid: int, born: float) -> bool:
-    """Whether a process of this machine is known to have ended."""
+    """Whether a process of this machine is known to have ended; number 0 is one that has said so."""
+    if pid == 0:
+        return True
     try:
         # A process that started after it joined has merely been given the same number.
         return psutil.Process(pid).create_time() > born + 60
