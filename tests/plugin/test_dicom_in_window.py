@@ -102,7 +102,7 @@ def test_a_tree_of_patients_is_previewed_changed_and_added(walk: Walkthrough, tr
         ("ADC (computed)", "ADC"),
     ]  # fmt: skip
     assert table.topLevelItem(3).text(NAME) == "patient 4"
-    assert "colour picture" in table.topLevelItem(3).child(0).text(REMARKS)
+    assert "Is a colour picture" in table.topLevelItem(3).child(0).text(REMARKS)
     assert "1 of 8 slices is missing (number 5)" in table.topLevelItem(1).child(2).text(REMARKS)
     shown = [table.topLevelItem(n) for n in range(3)]
     words = [item.child(m).text(c) for item in shown for m in range(item.childCount()) for c in range(4)]

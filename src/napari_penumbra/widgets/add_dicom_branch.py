@@ -71,7 +71,6 @@ class DicomBranch(Branch):
         self.stop.clicked.connect(self._stop)
         self.table = DicomTable(self.session.opened().modalities)
         self.table.setMinimumHeight(11 * self.fontMetrics().lineSpacing())
-        self.table.setMinimumWidth(96 * self.fontMetrics().averageCharWidth())
         self.keep = QCheckBox("Keep references to the source slices", objectName="dicom_keep")
         self.keep.setToolTip(
             "Needed to export DICOM segmentations that refer to the original series. It keeps the slices' UIDs and "
@@ -174,6 +173,14 @@ class DicomBranch(Branch):
             self._over()
             self.table.show_plan(plan)
             self._changed()
+            self._widen()
+
+    def _widen(self) -> None:
+        """Give the sentences room, as far as a small screen has it."""
+        window, screen = self.window(), self.screen()
+        wanted = min(165 * self.fontMetrics().averageCharWidth(), int(0.85 * screen.availableGeometry().width()))
+        if self.isVisible() and window.width() < wanted:
+            window.resize(wanted, window.height())
 
     def _on_failed(self, error: PenumbraError, task: Task) -> None:
         if task is self._task:

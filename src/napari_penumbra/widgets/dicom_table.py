@@ -103,7 +103,7 @@ class DicomTable(QTreeWidget):
         item.setToolTip(TIME, "Click to choose another point in time." if offer.times > 1 else "")
         told = [offer.problem] if offer.problem else list(offer.notes)
         size = "" if offer.grid is None else " × ".join(f"{n}" for n in offer.grid.shape)
-        item.setText(REMARKS, " ".join(told) or size)
+        item.setText(REMARKS, " ".join(_short(note, offer.what) for note in told) or size)
         item.setToolTip(REMARKS, "\n".join([*told, size]).strip())
         flags = Qt.ItemFlag.ItemIsSelectable
         if not offer.problem and not case.present:
@@ -160,6 +160,15 @@ class DicomTable(QTreeWidget):
         for n, row in enumerate(case.rows):
             self._fill_row(top.child(n), case, row)
         self._filling = False
+
+
+def _short(note: str, what: str) -> str:
+    """Leave out of a sentence what its row says already."""
+    rest = note.removeprefix(what)
+    if rest == note:
+        return note
+    rest = rest.lstrip(": ")
+    return rest[:1].upper() + rest[1:]
 
 
 class _Delegate(QStyledItemDelegate):
