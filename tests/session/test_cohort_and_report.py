@@ -26,6 +26,7 @@ from napari_penumbra.session.exporting import COHORT, REPORT
 from napari_penumbra.study.exporters import ExportOptions
 
 GRID = Grid.of((24, 20, 6), [[-1.5, 0, 0, 14], [0, -2.0, 0, 18], [0, 0, 4.0, -12], [0, 0, 0, 1]])
+P4 = "p4 <script>alert(1)</script>"
 ML = 1.5 * 2 * 4 / 1000
 
 
@@ -42,7 +43,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
     made.auto_predict = False
     made.reader = "ann"
     made.create(tmp_path / "study", "Strokes", ["DWI"], LabelScheme.parse(["1=penumbra", "2=core"]), simulated=True)
-    for n, name in enumerate(("p1", "p2", "p3", "=p4")):
+    for n, name in enumerate(("p1", "p2", "p3", P4)):
         file = tmp_path / "Doe^John" / f"{n}.nii.gz"
         file.parent.mkdir(exist_ok=True)
         noise = np.random.default_rng(n).normal(100, 9, GRID.array_shape) + 90 * (lesion() > 0)
@@ -84,7 +85,7 @@ def test_the_table(session: Session, tmp_path: Path) -> None:
     }
     with (out / "cohort.csv").open(newline="", encoding="utf-8") as file:
         lines = {row["case"]: row for row in csv.DictReader(file)}
-    assert list(lines) == ["p1", "p2", "p3", "=p4"]
+    assert list(lines) == ["p1", "p2", "p3", P4]
     p1 = lines["p1"]
     penumbra, core = (np.count_nonzero(lesion() == value) for value in (1, 2))
     assert float(p1["volume_penumbra_ml"]) == pytest.approx(penumbra * ML, abs=1e-4)
@@ -102,7 +103,7 @@ def test_the_table(session: Session, tmp_path: Path) -> None:
         assert float(p1[f"assd_{slug}_mm"]) == pytest.approx(expected[value].assd, abs=1e-4)
         assert float(p1[f"hd95_{slug}_mm"]) == pytest.approx(expected[value].hd95, abs=1e-4)
     assert lines["p2"]["dice_core"] == "1.0"
-    for name in ("p3", "=p4"):
+    for name in ("p3", P4):
         assert (lines[name]["labels"], lines[name]["volume_core_ml"], lines[name]["dice_core"]) == ("none", "", "")
 
 

@@ -275,8 +275,13 @@ def test_a_folder_that_holds_something_is_refused(study: Study, tmp_path: Path) 
         exporters.plan(study, tmp_path, "nifti")
     with pytest.raises(UsageError, match="is a file"):
         exporters.plan(study, tmp_path / "notes.txt", "nifti")
-    with pytest.raises(UsageError, match="own files"):
-        exporters.plan(study, study.layout.cases / "out", "nifti", ExportOptions(overwrite=True))
+    for folder in (study.layout.cases / "out", study.layout.runs, study.layout.cache / "x"):
+        with pytest.raises(UsageError, match="own files"):
+            exporters.plan(study, folder, "nifti", ExportOptions(overwrite=True))
+    for folder in (study.root, study.root.parent, study.root.parent.parent):
+        with pytest.raises(UsageError, match="holds the study itself"):
+            exporters.plan(study, folder, "nifti", ExportOptions(overwrite=True))
+    assert exporters.plan(study, study.root / "exports", "nifti").steps == len(GRIDS)
 
 
 def test_overwriting_removes_only_what_an_export_wrote(study: Study, tmp_path: Path) -> None:

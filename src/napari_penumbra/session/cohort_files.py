@@ -13,7 +13,7 @@ from pathlib import Path
 from napari_penumbra.domain.errors import DiskError, UsageError
 from napari_penumbra.imaging.atomic import replace_into, write_text
 from napari_penumbra.session.cohort_table import Column, Row, columns, rows, shown
-from napari_penumbra.study.exporters import ExportOptions, Plan, Written
+from napari_penumbra.study.exporters import ExportOptions, Plan, Written, check_own
 from napari_penumbra.study.store import Study
 
 CSV, PARQUET, ABOUT, ABOUT_JSON = "cohort.csv", "cohort.parquet", "cohort_columns.md", "cohort_columns.json"
@@ -51,15 +51,13 @@ def plan_cohort(study: Study, folder: Path, options: ExportOptions, references: 
         write_text(folder / ABOUT, markdown(told, study))
         yield Written("", tuple(files))
 
-    return Plan(folder, "Cohort table", len(names) + 1, tuple(("", file) for file in files), (), tuple(notes), run)
+    steps = (len(set(options.cases)) or len(names)) + 1
+    return Plan(folder, "Cohort table", steps, tuple(("", file) for file in files), (), tuple(notes), run)
 
 
 def check_place(study: Study, folder: Path, files: Sequence[str], overwrite: bool) -> None:
-    """Refuse a folder among the study's cases, and files that are there already unless ``overwrite``."""
-    if folder.absolute().is_relative_to(study.layout.cases):
-        raise UsageError(f"{folder} lies among the study's own files.", "Choose a folder of its own.")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file.", "Choose a folder.")
+    """Refuse a folder where the study lies, and files that are there already unless ``overwrite``."""
+    check_own(folder, study.layout)
     present = [file for file in files if (folder / file).exists()]
     if present and not overwrite:
         raise UsageError(f"{folder} holds {present[0]} already.", "Choose another folder, or overwrite (--overwrite).")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.session.base import Base
 from napari_penumbra.study import exporters
 from napari_penumbra.study.exporters import ExportOptions, Plan, Written
+
+_log = logging.getLogger(__name__)
 
 COHORT, REPORT = "cohort-table", "report-page"
 
@@ -44,7 +48,12 @@ class Exporting(Base):
 
     def export_kinds(self) -> list[ExportKind]:
         """Everything that can be exported, label formats first."""
-        made = [_label_kind(name) for name in exporters.names()]
+        made = []
+        for name in exporters.names():
+            try:
+                made.append(_label_kind(name))
+            except PenumbraError as error:  # another package's format that cannot be loaded
+                _log.warning("%s", error)
         made.append(ExportKind(COHORT, "Cohort table (CSV, Parquet)", "Excel, R, pandas, SPSS", references=True))
         made.append(ExportKind(REPORT, "Report page (HTML)", "Any browser", references=True))
         return made

@@ -43,7 +43,7 @@ def plan_report(study: Study, folder: Path, options: ExportOptions, references: 
     if references is not None and not references.is_dir():
         raise UsageError(f"The reference folder {references} does not exist.", "Name a folder of label files.")
     check_place(study, folder, [REPORT], options.overwrite)
-    count = len(options.cases) or len(cases)
+    count = len(set(options.cases)) or len(cases)
 
     def run() -> Iterator[Written]:
         made: list[tuple[Row, CohortFacts]] = []

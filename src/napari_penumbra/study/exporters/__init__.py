@@ -16,7 +16,7 @@ from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.plugins import Plugins
 from napari_penumbra.study.exporters._base import NONE, Exporter, ExportOptions, Item, Job, Written, unknown_value
 from napari_penumbra.study.exporters._choose import choose
-from napari_penumbra.study.exporters._plan import RECORD, Plan, check_folder, run
+from napari_penumbra.study.exporters._plan import RECORD, Plan, check_folder, check_own, run
 from napari_penumbra.study.store import Study
 
 GROUP = "napari_penumbra.exporters"
@@ -61,7 +61,7 @@ def plan(study: Study, folder: Path, name: str, options: ExportOptions | None = 
     """
     options = options or ExportOptions()
     kind = get(name)
-    check_folder(folder, study.layout.cases, options.overwrite)
+    check_folder(folder, study.layout, options.overwrite)
     _check(kind, options)
     kind.check(study, options)
     items, left = choose(study, options)
@@ -130,6 +130,6 @@ def _nothing(options: ExportOptions, left: list[tuple[str, str]]) -> UsageError:
 
 
 __all__ = [
-    "GROUP", "NONE", "RECORD", "REGISTRY", "ExportOptions", "Exporter", "Item", "Job", "Plan", "Written", "get",
-    "names", "plan",
+    "GROUP", "NONE", "RECORD", "REGISTRY", "ExportOptions", "Exporter", "Item", "Job", "Plan", "Written", "check_own",
+    "get", "names", "plan",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +20,7 @@ from napari_penumbra import __version__
 from napari_penumbra.domain.errors import DiskError, PenumbraError, UsageError
 from napari_penumbra.imaging import atomic
 from napari_penumbra.study.exporters._base import Exporter, Item, Job, Written
+from napari_penumbra.study.layout import Layout
 
 RECORD = "penumbra_export.json"
 _MOST_RECORD = 64 << 20
@@ -64,25 +65,34 @@ class Plan:
         }
 
 
-def check_folder(folder: Path, own: Path, overwrite: bool) -> None:
-    """Refuse a folder that must not be written to.
-
-    Parameters
-    ----------
-    own
-        The study's folder with the cases; nothing is exported into it.
+def check_own(folder: Path, layout: Layout) -> None:
+    """Refuse a place where the study itself lies, or a file.
 
     Raises
     ------
     UsageError
-        It lies among the study's files, is no folder, or holds something and ``overwrite`` was not asked for.
+        It is the study's folder or one above it, lies in one of the study's own folders, or is a file.
     """
-    with contextlib.suppress(OSError):
-        if folder.resolve().is_relative_to(own.resolve()):
-            raise UsageError(f"{folder} lies among the study's own files.", "Choose a folder of its own.")
+    place, root = folder.resolve(), layout.root.resolve()
+    own = (layout.cases, layout.runs, layout.cache, layout.calibrations, layout.backups, layout.orphans)
+    if root.is_relative_to(place):
+        raise UsageError(f"{folder} holds the study itself.", "Choose a folder of its own.")
+    if any(place.is_relative_to(one.resolve()) for one in own):
+        raise UsageError(f"{folder} lies among the study's own files.", "Choose a folder of its own.")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file.", "Choose a folder.")
+
+
+def check_folder(folder: Path, layout: Layout, overwrite: bool) -> None:
+    """Refuse a folder that must not be written to; see `check_own`.
+
+    Raises
+    ------
+    UsageError
+        Also when it holds something and ``overwrite`` was not asked for.
+    """
     try:
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder} is a file.", "Choose a folder.")
+        check_own(folder, layout)
         holds = folder.is_dir() and any(folder.iterdir())
     except OSError as error:
         raise DiskError(f"The folder {folder} cannot be read.", "Choose another place.", repr(error)) from error
@@ -106,7 +116,7 @@ def run(job: Job, exporter: Exporter, name: str) -> Iterator[Written]:
     before = _recorded(job.folder)
     planned = [path for item in job.items for path in exporter.files(item)]
     _write_record(job, name, [], sorted({*before, *planned, *exporter.index_names()}), complete=False)
-    _sweep(job.folder)
+    _sweep(job.folder, {*before, *planned})
     entries: list[dict[str, Any]] = []
     written: list[str] = []
     for item in job.items:
@@ -186,9 +196,13 @@ def _remove(folder: Path, relative: Sequence[str]) -> None:
                 file.unlink()
 
 
-def _sweep(folder: Path) -> None:
-    """Take away what an export that was killed left under temporary names."""
-    with contextlib.suppress(OSError):
-        for path in folder.rglob(".*"):
-            if atomic.is_temporary(path) and path.is_file():
-                path.unlink()
+def _sweep(folder: Path, relative: Collection[str]) -> None:
+    """Take away what an export that was killed left under temporary names; only in folders that exports write to."""
+    root = folder.resolve()
+    for place in {folder, *(folder / PurePosixPath(path).parent for path in relative)}:
+        with contextlib.suppress(OSError):
+            if not place.resolve().is_relative_to(root):
+                continue  # a record that was edited by hand
+            for path in place.iterdir():
+                if atomic.is_temporary(path) and path.is_file():
+                    path.unlink()
