@@ -8,6 +8,7 @@ mirrored. Where a moved copy shares clearly more, the scans do not lie on each o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,17 +97,21 @@ def coarse(data: npt.NDArray[np.float32], scale: Triple) -> Coarse:
         Edges of a voxel along z, y, x in mm.
     """
     wanted = max(FINEST_MM, max(n * s for n, s in zip(data.shape, scale, strict=True)) / LONGEST)
-    edges = list(scale)
-    for axis in range(3):
-        factor = max(1, min(round(wanted / scale[axis]), data.shape[axis]))
-        if factor == 1:
-            continue
-        kept = data.shape[axis] // factor
-        cut = data[(slice(None),) * axis + (slice(0, kept * factor),)]
-        shape = (*cut.shape[:axis], kept, factor, *cut.shape[axis + 1 :])
-        data = cut.reshape(shape).mean(axis=axis + 1, dtype=np.float32)
-        edges[axis] = scale[axis] * factor
-    return Coarse(np.ascontiguousarray(data, dtype=np.float32), (edges[0], edges[1], edges[2]))
+    factors = [max(1, min(round(wanted / s), n)) for n, s in zip(data.shape, scale, strict=True)]
+    z, y, x = (s * f for s, f in zip(scale, factors, strict=True))
+    return Coarse(_averaged(data, factors), (z, y, x))
+
+
+def _averaged(data: Floats, factors: Sequence[int]) -> Floats:
+    """Average blocks of voxels, slice by slice: at once it would take a copy of the volume. Rests are left out."""
+    z, y, x = (n // f for n, f in zip(data.shape, factors, strict=True))
+    fz, fy, fx = factors
+    small = np.zeros((z, y, x), dtype=np.float32)
+    for at in range(z * fz):
+        blocks = data[at, : y * fy, : x * fx].reshape(y, fy, x, fx)
+        small[at // fz] += blocks.mean(axis=(1, 3), dtype=np.float32)
+    small /= fz
+    return small
 
 
 def foreground(scan: Coarse) -> Mask:

@@ -216,14 +216,13 @@ def _raw_labels(path: Path, kind: Format) -> tuple[RawImage, Kind]:
 
 
 def _intensities(path: Path, raw: RawImage, kind: Kind) -> ReadImage:
-    values = _canonical(raw)
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinity and is reported below
         if raw.slope != 1.0 or raw.intercept != 0.0:
-            data = (values.astype(np.float64) * raw.slope + raw.intercept).astype(np.float32)
+            data = (_canonical(raw, np.float64) * raw.slope + raw.intercept).astype(np.float32)
         else:
-            data = values.astype(np.float32, copy=False)
+            data = _canonical(raw, np.float32)  # turned and converted in one go: one copy, not two
     warnings, replaced = raw.warnings, 0
-    if values.dtype.kind == "f" or raw.slope != 1.0:
+    if raw.ijk.dtype.kind == "f" or raw.slope != 1.0:
         data, more, replaced = _finite(data, path)
         warnings += more
     return ReadImage(Volume(data, raw.grid.reorientation().target), raw.grid, warnings, kind, replaced)
@@ -286,9 +285,9 @@ def onto_source(array_zyx: AnyArray, source: Grid) -> AnyArray:
     return ijk_to_zyx(source.reorientation().undo(zyx_to_ijk(array_zyx)))
 
 
-def _canonical(raw: RawImage) -> AnyArray:
+def _canonical(raw: RawImage, dtype: npt.DTypeLike | None = None) -> AnyArray:
     # A copy: what was read may be read-only memory.
-    return np.array(ijk_to_zyx(raw.grid.reorientation().view(raw.ijk)), order="C")
+    return np.array(ijk_to_zyx(raw.grid.reorientation().view(raw.ijk)), dtype=dtype, order="C")
 
 
 def _finite(data: npt.NDArray[np.float32], path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...], int]:

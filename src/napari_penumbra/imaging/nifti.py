@@ -76,7 +76,7 @@ def head_of(path: Path) -> bytes:
         head = file.read(544)
     if head[:2] != _GZIP_MAGIC:
         return head
-    return _unpack(path, 544, to_end=False)
+    return bytes(_unpack(path, 544, to_end=False))
 
 
 def read(path: Path, frame: int | None = None) -> RawImage:
@@ -224,7 +224,7 @@ def _affine(path: Path, header: Nifti1Header) -> tuple[FloatArray, tuple[str, ..
     return affine, tuple(warnings)
 
 
-def stored_bytes(path: Path, start: int, count: int) -> bytes:
+def stored_bytes(path: Path, start: int, count: int) -> bytes | bytearray:
     """Read ``count`` bytes from ``start`` on, unpacked; refuse before allocating when the file cannot hold them."""
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP_MAGIC
@@ -239,18 +239,23 @@ def stored_bytes(path: Path, start: int, count: int) -> bytes:
     return data
 
 
-def _unpack(path: Path, count: int, start: int = 0, *, to_end: bool) -> bytes:
+def _unpack(path: Path, count: int, start: int = 0, *, to_end: bool) -> bytes | bytearray:
     """Unpack ``count`` bytes from ``start`` on; with ``to_end`` also run to the checksum: damage must not go unseen."""
     try:
         with gz.reading(path) as file:
             while start > 0 and (skipped := len(file.read(min(start, _READ_STEP)))):
                 start -= skipped
-            data = file.read(count)
-            if to_end:
-                if len(data) < count:
-                    raise truncated(path)
-                while file.read(_READ_STEP):
-                    pass
+            if not to_end:
+                return file.read(count)
+            # Step by step: asked for all at once, gzip holds it twice.
+            data, got = bytearray(count), 0
+            while got < count and (step := file.read(min(_READ_STEP, count - got))):
+                data[got : got + len(step)] = step
+                got += len(step)
+            if got < count:
+                raise truncated(path)
+            while file.read(_READ_STEP):
+                pass
     except EOFError as error:
         raise truncated(path, error) from error
     except gz.BROKEN as error:

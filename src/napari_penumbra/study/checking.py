@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -24,6 +23,8 @@ from napari_penumbra.study.schema import AnnotationTable, CaseTable, ImageTable
 
 LARGE = 32_000_000
 """Voxels from which on a case is measured alone: several at once would need several times the memory."""
+AT_ONCE = 2
+"""Cases that are measured side by side: one is read while another is measured."""
 _ORDER = {severity: n for n, severity in enumerate(Severity)}
 
 
@@ -179,7 +180,7 @@ def _measured(
 def _in_threads(core: Core, rest: list[SeenCase], every: Sequence[Check], keys: dict[str, str]) -> Iterator[SeenCase]:
     stop = threading.Event()
     large = max(case.grid.shape[0] * case.grid.shape[1] * case.grid.shape[2] for case in rest) > LARGE
-    at_once = 1 if large else max(1, min(4, os.cpu_count() or 1))
+    at_once = 1 if large else AT_ONCE
     with ThreadPoolExecutor(at_once, thread_name_prefix="penumbra-check") as threads:
         waiting = iter(rest)
         running: dict[Future[Figured | None], SeenCase] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from napari_penumbra.study.checks import Check, Figures, Scan, SeenCase
 from napari_penumbra.study.checks.grids import same_grid
 from napari_penumbra.study.core import Core
 
-SAMPLE = 500_000
+SAMPLE = 100_000
 _KEPT = 1
 """Version of the kept files."""
+_reading = threading.Lock()
+"""Reading holds two copies of a volume for a moment, measuring one: threads take turns at reading."""
 Figured = dict[str, dict[str, Figures]]
 
 
@@ -130,7 +133,8 @@ def _plain(figures: Figures) -> Figures:
 
 
 def _scan(path: Path) -> Scan:
-    found = read_image(path)
+    with _reading:
+        found = read_image(path)
     data = np.asarray(found.volume.data, dtype=np.float32)
     step = max(1, data.size // SAMPLE)
     sample = np.ascontiguousarray(data.reshape(-1)[::step])

@@ -158,7 +158,7 @@ class Scan:
     """The voxels of one modality, for measuring; they are let go of afterwards.
 
     ``data`` is (z, y, x) as stored: NaN and infinity are 0 in it, and counted in ``not_finite``. ``sample`` holds at
-    most half a million of its values, evenly spread. ``small`` is the averaged copy.
+    most 100,000 or so of its values, evenly spread. ``small`` is the averaged copy.
     """
 
     data: npt.NDArray[np.float32]

@@ -51,7 +51,8 @@ class Grids(Check):
 
 def same_grid(a: Grid, b: Grid) -> bool:
     """Whether two grids are the same to a tenth of a voxel, whichever way their axes run."""
-    return a.reorientation().target.same_place(b.reorientation().target, 0.1 * min(b.spacing))
+    near = 0.1 * min(b.spacing)
+    return a.same_place(b, near) or a.reorientation().target.same_place(b.reorientation().target, near)
 
 
 def difference(a: Grid, b: Grid) -> str:
