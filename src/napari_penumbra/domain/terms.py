@@ -37,8 +37,8 @@ class Term:
     region: Code | None = None
 
 
-_ANATOMY = Code("123037004", "Anatomical Structure")
-_ALTERED = Code("49755003", "Morphologically Altered Structure")
+_ANATOMY = Code("91723000", "Anatomical Structure")
+_ALTERED = Code("49755003", "Morphologically Abnormal Structure")
 _TISSUE = Code("85756007", "Tissue")
 _BRAIN = Code("12738006", "Brain")
 _SKIN = Code("39937001", "Skin")

@@ -12,7 +12,7 @@ h1{font-size:24px;margin:0 0 4px}h2{font-size:19px;margin:32px 0 8px;border-bott
 h3{font-size:16px;margin:20px 0 2px}p{margin:6px 0}.quiet{color:#555}
 .banner{background:#fff3cd;border:1px solid #c9a227;padding:8px 12px;font-weight:bold;margin:12px 0}
 table{border-collapse:collapse;font-size:13px}th,td{padding:3px 8px;border-bottom:1px solid #ddd;text-align:left}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.wide{overflow-x:auto}
+td:first-child{white-space:nowrap}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.wide{overflow-x:auto}
 .slices{display:flex;flex-wrap:wrap;gap:8px}.slices figure{margin:0}figcaption{font-size:12px;color:#555}
 .key{display:inline-block;width:14px;height:14px;vertical-align:-2px;margin:0 4px 0 12px;border:1px solid #333}
 .case{break-inside:avoid}svg,img{max-width:100%}

@@ -82,5 +82,9 @@ def _terminology(term: Term) -> str:
     )
 
 
+_SLICERS_OWN = {"91723000": "123037004"}
+"""Slicer's lists still have the code for anatomical structures that DICOM had before."""
+
+
 def _triple(code: Code) -> str:
-    return f"{SCHEME}^{code.value}^{code.meaning}"
+    return f"{SCHEME}^{_SLICERS_OWN.get(code.value, code.value)}^{code.meaning}"
