@@ -1,7 +1,8 @@
 """Starts training workers as fast as they can be killed: torch is loaded once, each worker is a process of its own.
 
 ``python torture_workers.py``: reads ``RUN`` or ``RUN resume`` line by line; answers the worker's process number, and
-when it has ended the signal or exit code. What the worker does is `worker.work`, as ``python -m`` would.
+when it has ended the signal or exit code. What the worker does is `worker.work`, as ``python -m`` would. ``RUN here``
+is trained without a process of its own, which loads all that the others will need.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from napari_penumbra.training.worker import work
 def main() -> None:
     torch.set_num_threads(1)
     for line in sys.stdin:
-        folder, _, resume = line.strip().partition(" ")
+        folder, _, how = line.strip().partition(" ")
+        if how == "here":
+            code = work(Path(folder), "train")
+            print(os.getpid(), code, sep="\n", flush=True)
+            continue
         child = os.fork()
         if child == 0:
             with Path(folder, "log.txt").open("a") as log:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
-                code = work(Path(folder), "train", resume=bool(resume))
+                code = work(Path(folder), "train", resume=how == "resume")
             os._exit(code)
         print(child, flush=True)
         _, status = os.waitpid(child, 0)

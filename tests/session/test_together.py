@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_penumbra.domain.case import Closing
+from napari_penumbra.domain.errors import StudyLockedError
 from napari_penumbra.session import Session
 from napari_penumbra.session.together import leave_team, start_team
 from napari_penumbra.study.store import Study
@@ -57,6 +58,9 @@ def test_beside_another_reader(anna: Session, readers: Callable[..., Reader]) ->
     assert anna.next_case("p4", -1) == "p2"
     anna.load("p3")
     assert not anna.may_write("p3")
+    with pytest.raises(StudyLockedError, match="p3 is checked out by ben"):
+        anna.close_case("p3", np.ones(study.grid("p3").array_shape, np.uint8))
+    assert study.annotations("p3", withdrawn=True) == []
     anna.start_reading("p3", "second")
     assert anna.may_write("p3")  # a second reading is nobody else's
     anna.stop_reading()

@@ -44,6 +44,7 @@ def whole(study: Study, name: str) -> dict[int, np.ndarray]:
     return {row.revision: read_labels(study.root / row.path).volume.data for row in rows}
 
 
+@pytest.mark.slow
 def test_a_case_is_with_one_reader_at_a_time(anna: Study, readers: Start) -> None:
     ben = readers(anna.root, "ben")
     assert ben.ask("open", "p0")["other"] is None

@@ -145,6 +145,7 @@ class Cases(Together):
         seconds: float,
         touched_slices: Collection[int] | None = None,
     ) -> Annotation | None:
+        self.claim(name)
         annotation = self._write(self.writable(), name, labels, closing, seconds, touched_slices)
         if annotation is not None:
             self._changed(name)

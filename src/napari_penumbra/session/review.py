@@ -150,6 +150,7 @@ class Review(Cases):
             The case has no prediction, a newer one than the given one, or exactly this was accepted before.
         """
         study = self.writable()
+        self.claim(name)
         prediction = study.prediction(name)
         if prediction is None:
             raise UsageError(f"{name} has no prediction to accept.", "Train, or predict it, first.")

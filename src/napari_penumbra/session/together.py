@@ -9,7 +9,7 @@ from pathlib import Path
 from psygnal import Signal
 
 from napari_penumbra.domain.case import Annotation, CaseRow
-from napari_penumbra.domain.errors import UsageError
+from napari_penumbra.domain.errors import StudyLockedError, UsageError
 from napari_penumbra.session.base import Base
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.store import Study
@@ -66,6 +66,13 @@ class Together(Base):
         other = self.opened().check_out(name)
         self._loaded = name
         return other
+
+    def claim(self, name: str) -> None:
+        """Make sure that a case may be saved, also when nobody has opened it here; raises `StudyLockedError` if not."""
+        if self.shared and not self.may_write(name):
+            other = self.check_out(name)
+            if other is not None:
+                raise StudyLockedError(f"{name} is checked out by {other}.", "Wait until it is free, or ask for it.")
 
     def why_not_write(self, name: str | None) -> str:
         """Say why nothing of a case can be saved; empty when it can. Never waits for the server."""
