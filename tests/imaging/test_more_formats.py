@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import SimpleITK as sitk
 import tifffile
 from PIL import Image
 
-from napari_penumbra.domain.errors import ImageError
+from napari_penumbra.domain.errors import ImageError, PenumbraError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.imaging import gz
 from napari_penumbra.imaging.files import Kind, frames_of, lacks_spacing, read_image, read_labels, write_nifti
@@ -228,3 +229,26 @@ def test_either_gzip_library_reads_what_the_other_wrote(
     for name in ("a.nii.gz", "b.nii.gz"):
         np.testing.assert_array_equal(read_image(tmp_path / name).volume.data, ZYX)
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "a.nii.gz").dataobj), ZYX.transpose())
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns before it refuses
+@pytest.mark.parametrize("kind", ["plain.tif", "packed.tif", "ome.ome.tif", "h.h5", "a.hdr"])
+def test_damaged_files_end_in_a_picture_or_a_sentence(tmp_path: Path, kind: str) -> None:
+    rng = np.random.default_rng(len(kind))
+    path = tmp_path / kind
+    if kind == "h.h5":
+        hdf5(path, image=ZYX, label=ZYX)
+    elif kind == "a.hdr":
+        analyze(tmp_path / "a.img", ZYX.transpose().astype(np.int16))
+    else:
+        more = {"packed.tif": {"compression": "zlib", "metadata": None}, "ome.ome.tif": {"metadata": OME}}
+        tifffile.imwrite(path, ZYX, photometric="minisblack", **more.get(kind, {"imagej": True, "metadata": IMAGEJ}))
+    whole = path.read_bytes()
+    for n in range(60):
+        data = bytearray(whole)
+        for at in rng.integers(0, min(len(data), 700 if n % 2 else len(data)), 6):
+            data[at] = rng.integers(256)
+        path.write_bytes(bytes(data[: rng.integers(9, len(data))] if n % 3 == 0 else data))
+        for read in (read_image, read_labels, frames_of, lacks_spacing):
+            with contextlib.suppress(PenumbraError):
+                read(path)

@@ -7,7 +7,13 @@ is unpacked by Pillow.
 
 from __future__ import annotations
 
+import logging
+import lzma
 import math
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +30,32 @@ _MM = {
     "micron": 1e-3, "µm": 1e-3, "μm": 1e-3, "um": 1e-3, "micrometer": 1e-3, "\\u00b5m": 1e-3, "nm": 1e-6,
 }  # fmt: skip
 _RESOLUTION_UNIT = {2: 25.4, 3: 10.0}
-_BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RuntimeError, ZeroDivisionError)
+_BROKEN = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RuntimeError, AssertionError,
+    EOFError, struct.error, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What a damaged file makes tifffile and what it calls stumble over."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file alone, without those that an OME description names, and without tifffile's own words on stderr."""
+    import tifffile
+
+    log = logging.getLogger("tifffile")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        with tifffile.TiffFile(path, _multifile=False) as file:
+            yield file
+    finally:
+        log.setLevel(before)
 
 
 def pages(path: Path) -> int:
     """Count the pages of a TIFF; 1 for a file that is none or is damaged (its reader says so)."""
-    import tifffile
-
     try:
-        with tifffile.TiffFile(path, _multifile=False) as file:
+        with _opened(path) as file:
             series = file.series[0]
             # ImageJ describes stacks of any length on one page.
             return max(
@@ -45,9 +68,7 @@ def pages(path: Path) -> int:
 def frames(path: Path) -> int:
     """How many volumes (channels, time points) a TIFF holds."""
     try:
-        import tifffile
-
-        with tifffile.TiffFile(path, _multifile=False) as file:
+        with _opened(path) as file:
             series = file.series[0]
             return math.prod(_sizes(_axes(path, series), series.shape)[3:])
     except (*_BROKEN, OSError, ImageError):
@@ -56,10 +77,8 @@ def frames(path: Path) -> int:
 
 def says_spacing(path: Path) -> bool:
     """Whether ImageJ or OME wrote the voxel size into a file."""
-    import tifffile
-
     try:
-        with tifffile.TiffFile(path, _multifile=False) as file:
+        with _opened(path) as file:
             return _spacing(file)[1]
     except (*_BROKEN, OSError):
         return False
@@ -73,17 +92,13 @@ def read(path: Path, frame: int | None = None) -> RawImage:
     ImageError
         Damaged, cut off, coloured, several volumes and none chosen.
     """
-    import tifffile
-
     try:
-        with tifffile.TiffFile(path, _multifile=False) as file:
+        with _opened(path) as file:
             series = file.series[0]
             axes = _axes(path, series)
             _check(path, file, series)
             values = _pixels(path, file, series)
             spacing, spaced = _spacing(file)
-    except tifffile.TiffFileError as error:
-        raise unreadable(path, error) from error
     except EOFError as error:
         raise truncated(path, error) from error
     except _BROKEN as error:

@@ -89,7 +89,9 @@ class AddCasesDialog(QDialog):
         layout = QVBoxLayout(self)
         for widget in (self.tabs, self.progress, self.report, self.messages, buttons):
             layout.addWidget(widget)
-        self.setMinimumWidth(60 * self.fontMetrics().averageCharWidth())
+        letter = self.fontMetrics().averageCharWidth()
+        self.setMinimumWidth(60 * letter)
+        self.resize(110 * letter, 34 * self.fontMetrics().lineSpacing())  # tables want room; fits 1366x768
         self.add.clicked.connect(self._add)
         self.cancel.clicked.connect(self._cancel)
         self.close_button.clicked.connect(self.reject)
