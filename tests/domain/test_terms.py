@@ -7,8 +7,8 @@ from pydicom.sr._concepts_dict import concepts
 
 from napari_penumbra.domain.terms import _BY_NAME, GENERIC, Code, term_of
 
-NOT_IN_DICOM = {"55641003": "Infarct", "52674009": "Ischemia"}
-"""Morphologic abnormalities of SNOMED CT that DICOM's own lists do not repeat."""
+NOT_IN_DICOM = {"55641003": "Infarct", "52674009": "Ischemia", "74281007": "Myocardium"}
+"""Concepts of SNOMED CT that DICOM's own lists do not repeat."""
 
 
 def meanings(code: Code) -> set[str]:
