@@ -6,10 +6,12 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from cli_tools import Cli
 
 from dicom_phantom import colour_capture, phantom, write_series
+from napari_penumbra.domain.case import Closing, Origin
 from napari_penumbra.study.store import Study
 
 
@@ -78,6 +80,33 @@ def test_what_cannot_be_done_is_told(target: Path, tree: Path, cli: Cli, tmp_pat
     assert "is a colour picture, not a scan" in refused.err
     with Study.open(target, write=False) as study:
         assert not study.cases()
+
+
+@pytest.mark.parametrize("form", ["nifti", "nnunet", "bids", "nrrd", "dicom-seg"])
+def test_what_goes_out_names_nobody(target: Path, tree: Path, cli: Cli, tmp_path: Path, form: str) -> None:
+    keep = ["--keep-references"] if form == "dicom-seg" else []
+    cli("import-dicom", tree / "ZZPLANTED_1", "--study", target, *keep)
+    with Study.open(target) as study:
+        labels = np.zeros(study.grid("case-001").array_shape, np.uint8)
+        labels[2:5, 8:12, 22:26] = 1
+        study.save("case-001", labels, Closing.COMPLETE, Origin.PAINTED, "reader", 1.0)
+    cli("export", target, tmp_path / "out", "--format", form)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        content = path.read_bytes()
+        content += gzip.decompress(content) if path.suffix == ".gz" else b""
+        assert b"ZZPLANTED" not in content, path
+        assert b"id1" not in content, path
+    if form == "dicom-seg":
+        (file,) = [path for path in files if path.suffix == ".dcm"]
+        made = pydicom.dcmread(file)
+        named = {
+            str(one.ReferencedSOPInstanceUID) for one in made.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+        }
+        source = {str(pydicom.dcmread(path).SOPInstanceUID) for path in (tree / "ZZPLANTED_1" / "a").iterdir()}
+        assert named <= source
+        assert len(named) >= 3, "the labels refer to the slices they were drawn on"
 
 
 def test_the_other_command_says_which_one_is_meant(target: Path, tree: Path, cli: Cli) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import warnings
 import zlib
 from pathlib import Path
@@ -303,13 +304,33 @@ def test_the_folder_may_hold_anything(tmp_path: Path) -> None:
     (tmp_path / "ünïcode 😀").write_bytes(b"text")
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
-    import os
-
     os.mkfifo(tmp_path / "pipe")
     found = scan(tmp_path)
     assert [len(exam.offers) for exam in found.exams] == [1]
     assert found.notes == ("2 files are not DICOM and were left out.",)
     assert found.files == 10
+
+
+@pytest.mark.parametrize("at", ["file", "folder"])
+def test_what_cannot_be_opened_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """A share that goes away, or a ward's folder without permission; root may open everything, so it is acted."""
+    data = phantom()
+    write_series(tmp_path / "a", data)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x").write_bytes(b"x")
+
+    def refuse(path: Any, *more: Any, **options: Any) -> Any:
+        if Path(str(path)).name == ("x" if at == "file" else "b"):
+            raise PermissionError(13, "no", str(path))
+        return real(path, *more, **options)
+
+    module, name = (headers, "looks_like_dicom") if at == "file" else (os, "scandir")
+    real = getattr(module, name)
+    monkeypatch.setattr(module, name, refuse)
+    found = scan(tmp_path)
+    assert [len(exam.offers) for exam in found.exams] == [1]
+    wanted = "1 file could not be opened" if at == "file" else "1 folder inside could not be opened"
+    assert found.notes[0].startswith(wanted)
 
 
 def test_reading_does_not_hold_three_volumes(tmp_path: Path) -> None:

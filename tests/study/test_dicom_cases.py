@@ -247,6 +247,17 @@ def test_a_series_that_is_damaged_does_not_stop_the_rest(tmp_path: Path, stroke:
     assert [row.name for row in stroke.cases()] == ["case-002"]
 
 
+def test_an_import_that_breaks_off_leaves_whole_cases_only(tmp_path: Path, stroke: Study) -> None:
+    for n in range(4):
+        exam(tmp_path / "in" / str(n), str(n + 1), seed=n)
+    going = stroke.add_dicom(stroke.plan_dicom(tmp_path / "in").cases)
+    assert next(going)[0] == "case-001"
+    going.close()  # type: ignore[attr-defined]
+    assert [row.name for row in stroke.cases()] == ["case-001"]
+    assert [path.name for path in stroke.layout.cases.iterdir()] == ["case-001"]
+    assert list(add_all(stroke, tmp_path / "in")) == ["case-002", "case-003", "case-004"]
+
+
 def test_the_search_can_be_stopped_and_wrong_folders_are_told(tmp_path: Path, stroke: Study) -> None:
     exam(tmp_path / "in", "1")
     with pytest.raises(Stopped):

@@ -47,6 +47,8 @@ class Left(StrEnum):
     """Reports, plans, structures, waveforms, directories."""
     SEGMENTATION = "DICOM segmentation"
     DAMAGED = "damaged"
+    CLOSED = "cannot be opened"
+    """No permission, or a share that went away."""
 
 
 def looks_like_dicom(path: Path) -> bool:
@@ -75,6 +77,8 @@ def read_header(path: Path, place: str = "the file") -> Header | Left:
         if not _unpacks_sensibly(path):
             return Left.DAMAGED
         header = parse(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+    except OSError:
+        return Left.CLOSED
     except Exception:  # noqa: BLE001 - headers come from outside, and pydicom raises a dozen kinds of errors on bad ones
         return Left.DAMAGED
     rows, columns = whole(header, "Rows"), whole(header, "Columns")

@@ -86,7 +86,8 @@ def scan(paths: Path | Sequence[Path], progress: Progress | None = None) -> Foun
     UsageError
         No such folder, it cannot be read, or `Stopped`.
     """
-    files = list(_files([paths] if isinstance(paths, Path) else paths))
+    closed: list[OSError] = []
+    files = list(_files([paths] if isinstance(paths, Path) else paths, closed.append))
     headers: list[Header] = []
     left: Counter[Left] = Counter()
     with quiet(), ThreadPoolExecutor(_AT_ONCE) as pool:  # threads: what is waited for is the disk or the network
@@ -102,7 +103,7 @@ def scan(paths: Path | Sequence[Path], progress: Progress | None = None) -> Foun
                     left[found] += 1
     if progress is not None:
         progress(len(files), len(files))
-    return Found(_exams(headers), len(files), _left_out(left))
+    return Found(_exams(headers), len(files), (*_left_out(left), *_closed(len(closed))))
 
 
 def has_dicom(folder: Path, most: int = 60) -> bool:
@@ -163,7 +164,7 @@ def read_path(path: Path, time: int | None = None) -> ReadImage:
     return offer.read(time or 0)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def _files(paths: Sequence[Path], closed: Callable[[OSError], object] | None = None) -> Iterator[Path]:
     for path in paths:
         if path.is_file():
             yield path
@@ -172,7 +173,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             raise UsageError(f"The folder {path} does not exist.", "Name a folder that holds DICOM files.")
         if not os.access(path, os.R_OK | os.X_OK):
             raise UsageError(f"The folder {path} cannot be read.", "Check its permissions.")
-        for folder, folders, names in os.walk(path):
+        for folder, folders, names in os.walk(path, onerror=closed):
             folders.sort()
             for name in sorted(names):
                 file = Path(folder, name)
@@ -213,6 +214,11 @@ def _offers(headers: Sequence[Header]) -> tuple[Offer, ...]:
     return tuple(offers)
 
 
+def _closed(count: int) -> tuple[str, ...]:
+    words = "1 folder" if count == 1 else f"{count} folders"
+    return (f"{words} inside could not be opened and may hold more: check the permissions.",) if count else ()
+
+
 def _left_out(left: Counter[Left]) -> tuple[str, ...]:
     words = {
         Left.OTHER: ("1 file is not DICOM and was left out.", "{} files are not DICOM and were left out."),
@@ -220,6 +226,8 @@ def _left_out(left: Counter[Left]) -> tuple[str, ...]:
                           "{} DICOM files hold no scan (reports, plans, doses) and were left out."),
         Left.SEGMENTATION: ("1 DICOM segmentation was left out: it is no scan.",
                             "{} DICOM segmentations were left out: they are no scans."),
+        Left.CLOSED: ("1 file could not be opened: check its permissions, and that the disk or share is connected.",
+                      "{} files could not be opened: check the permissions, and that the disk or share is connected."),
         Left.DAMAGED: ("1 DICOM file is damaged and was left out.", "{} DICOM files are damaged and were left out."),
     }  # fmt: skip
     return tuple(words[kind][left[kind] > 1].format(left[kind]) for kind in Left if left[kind])
