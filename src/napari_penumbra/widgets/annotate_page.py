@@ -198,7 +198,7 @@ class AnnotatePage(QWidget):
         if not note and row is not None and row.role is Role.VALIDATION:
             note = "Frozen: this case measures models and never trains."
         if not note and closed:
-            note = "This case is closed and teaches. Painting on it makes it a draft again."
+            note = f"This case is closed and teaches. Painting on it makes it a draft again. {self._what_next()}"
         self.note.setText(note)
         self.note.setVisible(bool(note))
         done = "The case is closed; nothing has changed since." if closed and not dirty else ""
@@ -209,6 +209,13 @@ class AnnotatePage(QWidget):
         self.tools.allow(why_not)
         self.edits.refresh()
         self.tools.allow_history(why_not, self.canvas.can_undo(), self.canvas.can_redo())
+
+    def _what_next(self) -> str:
+        """Say where to go from a closed case."""
+        labelled = self.session.counts().labelled
+        if labelled < 2:
+            return "Next opens another one: from two labelled cases on, a model can be trained."
+        return f"Next opens another one; with {labelled} labelled cases, ⟳ Train can start, too."
 
     def _show_edits(self) -> None:
         """Unfold the computing tools, and scroll the opened one to the top if the screen is too low for all."""
