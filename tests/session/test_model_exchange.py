@@ -291,6 +291,7 @@ def test_a_file_that_is_not_there_or_cannot_be_written(shared: tuple[Session, Pa
         session.export_model("r9", exported)
 
 
+@pytest.mark.slow
 def test_the_worker_checks_what_the_window_cannot(shared: tuple[Session, Path]) -> None:
     session, exported = shared
     card, weights = parts_of(exported)

@@ -25,6 +25,7 @@ from napari_penumbra.jobs.process import WorkerProcess
 from napari_penumbra.session import Session, warm
 
 pytestmark = pytest.mark.timeout(240)
+needs_signals = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes are halted by POSIX signals")
 ONE, TWO = "20261121-120000-supervised-aaaa", "20261121-130000-supervised-bbbb"
 
 
@@ -114,6 +115,8 @@ def test_many_requests_cost_one_load_and_give_what_a_cold_one_gives(session: Ses
     assert answers(session, "p4", cold) == answers(session, "p4", first) == answers(session, "p4", second)
 
 
+@needs_signals
+@pytest.mark.slow
 def test_one_that_is_killed_is_replaced_by_the_next_request(session: Session) -> None:
     finish(session, session.predict(["p4"], threads=1))
     pid = session.warm_worker().pid
@@ -150,6 +153,7 @@ def test_it_leaves_when_idle_and_when_the_study_is_closed(session: Session) -> N
     assert session.runs()[0].state is RunState.FINISHED
 
 
+@pytest.mark.slow
 def test_a_request_that_was_not_begun_is_taken_back(session: Session) -> None:
     """The process is still starting: it is not killed for it, and answers the next request."""
     session.predict_ahead = True
@@ -164,6 +168,7 @@ def test_a_request_that_was_not_begun_is_taken_back(session: Session) -> None:
     assert finish(session, run).state() is RunState.FINISHED
 
 
+@needs_signals
 @pytest.mark.slow
 def test_a_request_is_cancelled_between_two_tiles_and_the_worker_stays(session: Session) -> None:
     finish(session, session.predict(["p4"], threads=1))

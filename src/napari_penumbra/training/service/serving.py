@@ -84,7 +84,8 @@ class Server:
             over = request is None and (self._may_go() or time.monotonic() - since > self._idle_seconds())
             if over or self.must_go():
                 # Whoever asks after this finds nobody and starts another worker; whoever asked before is still served.
-                (self.home / "worker.json").unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    (self.home / "worker.json").unlink(missing_ok=True)
                 if self.must_go():
                     self._turn_down()
                     return
@@ -99,7 +100,8 @@ class Server:
 
     def _note(self, **news: object) -> None:
         self.state = replace(self.state, **news)  # type: ignore[arg-type]
-        write_text(self.home / STATE, self.state.to_text())
+        with contextlib.suppress(PenumbraError):  # a full disk: what cannot be told is no reason to leave
+            write_text(self.home / STATE, self.state.to_text())
 
     # ---------------------------------------------------------------- when to leave
 
