@@ -61,11 +61,12 @@ never next, and it is not checked again until it is taken back.
 
 ## How it works
 
-Headers come first, so that a lost file is known in seconds. Then each case is read image by image, one while another
-is measured: about three volumes in memory. What is measured is kept under the content of the files (`cache/checks/`),
-so that a second check is instant and only what has changed is measured again. Alignment compares copies of 2 to 4 mm
-by normalised mutual information (Studholme, Hill and Hawkes, *Pattern Recognition* 32, 1999); registration is
-SimpleITK's Mattes mutual information with regular-step gradient descent, coarse to fine, with a fixed seed.
+Headers come first, so that a lost file is known in seconds. Then each case is read image by image, in one thread
+beside the window: less than three volumes in memory. What is measured is kept under the content of the files
+(`cache/checks/`), so that a second check is instant and only what has changed is measured again. Alignment compares
+copies of 2 to 4 mm by normalised mutual information (Studholme, Hill and Hawkes, *Pattern Recognition* 32, 1999);
+registration is SimpleITK's Mattes mutual information with regular-step gradient descent, coarse to fine, with a fixed
+seed.
 
 A further check is one file in `study/checks/` and one line in its table, a further fix likewise in `study/fixes/`;
 other packages add theirs by the entry points `{checks.GROUP}` and `{fixes.GROUP}`.

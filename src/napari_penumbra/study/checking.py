@@ -1,10 +1,8 @@
-"""Checking the cases of a study: headers first, then voxels in threads, then all cases together."""
+"""Checking the cases of a study: headers first, then voxels case by case, then all cases together."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -18,13 +16,9 @@ from napari_penumbra.study import checks
 from napari_penumbra.study.checks import Check, Finding, SeenCase, Severity
 from napari_penumbra.study.checks._base import SeenImage
 from napari_penumbra.study.core import Core
-from napari_penumbra.study.measuring import Figured, forget_others, keep, kept, key_of, measure
+from napari_penumbra.study.measuring import forget_others, keep, kept, key_of, measure
 from napari_penumbra.study.schema import AnnotationTable, CaseTable, ImageTable
 
-LARGE = 32_000_000
-"""Voxels from which on a case is measured alone: several at once would need several times the memory."""
-AT_ONCE = 2
-"""Cases that are measured side by side: one is read while another is measured."""
 _ORDER = {severity: n for n, severity in enumerate(Severity)}
 
 
@@ -54,7 +48,7 @@ class Step:
 def check(
     core: Core, only: Collection[str] | None = None, *, voxels: bool = True, every: Sequence[Check] | None = None
 ) -> Iterator[Step]:
-    """Check cases, one `Step` per case; closing the generator stops it within an image.
+    """Check cases, one `Step` per case; closing the generator stops it after a case.
 
     Cases that were set aside are left out. Figures that were measured before are taken from the cache by content, and
     cases that are not asked for are compared with as far as their figures are kept.
@@ -164,7 +158,10 @@ def _content(core: Core, label: str | None) -> str:
 def _measured(
     core: Core, wanted: Sequence[SeenCase], every: Sequence[Check], keys: dict[str, str]
 ) -> Iterator[SeenCase]:
-    """Yield cases as soon as their figures are there: kept ones at once, the rest as threads finish them."""
+    """Yield cases with their figures: those that are kept first, then the others, one after another.
+
+    One at a time on purpose: two would hold twice the memory, and take both cores of a small machine from the reader.
+    """
     rest: list[SeenCase] = []
     for case in wanted:
         figures = kept(core, keys[case.name])
@@ -173,33 +170,7 @@ def _measured(
             continue
         case.figures = figures
         yield case
-    if rest:
-        yield from _in_threads(core, rest, every, keys)
-
-
-def _in_threads(core: Core, rest: list[SeenCase], every: Sequence[Check], keys: dict[str, str]) -> Iterator[SeenCase]:
-    stop = threading.Event()
-    large = max(case.grid.shape[0] * case.grid.shape[1] * case.grid.shape[2] for case in rest) > LARGE
-    at_once = 1 if large else AT_ONCE
-    with ThreadPoolExecutor(at_once, thread_name_prefix="penumbra-check") as threads:
-        waiting = iter(rest)
-        running: dict[Future[Figured | None], SeenCase] = {}
-        try:
-            while True:
-                # Handed out as they are taken: an abandoned check leaves no queue to work off.
-                for case in waiting:
-                    running[threads.submit(measure, core, case, every, stop.is_set)] = case
-                    if len(running) >= at_once:
-                        break
-                if not running:
-                    return
-                ready, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    case = running.pop(future)
-                    figures = future.result()
-                    if figures is not None:
-                        case.figures = figures
-                        keep(core, keys[case.name], figures)
-                    yield case
-        finally:
-            stop.set()
+    for case in rest:
+        case.figures = measure(core, case, every)
+        keep(core, keys[case.name], case.figures)
+        yield case

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from napari_penumbra.study.core import Core
 SAMPLE = 100_000
 _KEPT = 1
 """Version of the kept files."""
-_reading = threading.Lock()
-"""Reading holds two copies of a volume for a moment, measuring one: threads take turns at reading."""
 Figured = dict[str, dict[str, Figures]]
 
 
@@ -62,26 +59,19 @@ def forget_others(core: Core, keys: set[str]) -> None:
                 path.unlink()
 
 
-def measure(core: Core, case: SeenCase, checks: Sequence[Check], stopped: Callable[[], bool]) -> Figured | None:
+def measure(core: Core, case: SeenCase, checks: Sequence[Check]) -> Figured:
     """Read a case image by image, and let every check measure it.
 
     At no time are the voxels of more than one image held: pairs are compared by their averaged copies.
 
-    Parameters
-    ----------
-    stopped
-        Asked between images; True gives up.
-
     Returns
     -------
-    dict or None
-        Check to part to figures; None when it was stopped.
+    dict
+        Check to part to figures.
     """
     figures: Figured = {}
     small: dict[str, Coarse] = {}
     for image in case.readable:
-        if stopped():
-            return None
         try:
             scan = _scan(core.layout.absolute(image.relative))
         except PenumbraError as error:
@@ -94,13 +84,13 @@ def measure(core: Core, case: SeenCase, checks: Sequence[Check], stopped: Callab
         del scan
     first = small.get(case.first)
     for modality, other in small.items():
-        if first is None or modality == case.first or stopped():
+        if first is None or modality == case.first:
             continue
         for check in checks:
             _note(figures, check.code, modality, check.measure_pair(first, other))
     if case.label is not None:
         _measure_labels(core, case, checks, first, figures)
-    return None if stopped() else figures
+    return figures
 
 
 def _measure_labels(
@@ -133,8 +123,7 @@ def _plain(figures: Figures) -> Figures:
 
 
 def _scan(path: Path) -> Scan:
-    with _reading:
-        found = read_image(path)
+    found = read_image(path)
     data = np.asarray(found.volume.data, dtype=np.float32)
     step = max(1, data.size // SAMPLE)
     sample = np.ascontiguousarray(data.reshape(-1)[::step])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from qtpy.QtCore import QObject, Signal
 
 from napari_penumbra.domain.errors import PenumbraError
@@ -13,6 +15,9 @@ from napari_penumbra.study.fix_records import Done
 from napari_penumbra.study.fixing import Prepared
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.worker_thread import Task
+
+TELL_EVERY = 0.25
+"""Seconds between two looks at how far a check is."""
 
 
 class CheckController(QObject):
@@ -40,6 +45,7 @@ class CheckController(QObject):
         self.step: Step | None = None
         self.pending: Prepared | None = None
         self.last: Done | None = None
+        self._told = 0.0
         self.working = ""
         """What is being worked out, in words; empty when nothing is."""
         self._check: Task | None = None
@@ -86,13 +92,16 @@ class CheckController(QObject):
         self.changed.emit()
 
     def stop(self) -> None:
-        """Stop after the image that is being read; what was found stays."""
+        """Stop after the case that is being read; what was found stays."""
         if self._check is not None:
             self._check.stop()
 
     def _on_step(self, step: Step) -> None:
         self.step = step
-        self.changed.emit()
+        # Cases whose figures are kept come by the thousand a second; the list is made anew for each.
+        if step.over or time.monotonic() - self._told > TELL_EVERY:
+            self._told = time.monotonic()
+            self.changed.emit()
 
     def _on_over(self, task: Task) -> None:
         if self._check is task:
