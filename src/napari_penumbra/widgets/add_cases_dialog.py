@@ -79,7 +79,7 @@ class AddCasesDialog(QDialog):
             "Add", "Copies the scans into the study; the files themselves stay as they are.", name="add"
         )
         self.cancel = ActionButton(
-            "Cancel", "Stops after the cases that are being added; what was added stays.", name="add_cancel"
+            "Cancel", "Stops; cases that were added stay, none is left half-added.", name="add_cancel"
         )
         self.close_button = ActionButton("Close", "Closes this window.", name="add_close")
         buttons = QDialogButtonBox()
@@ -155,7 +155,7 @@ class AddCasesDialog(QDialog):
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.stop()
-            self.cancel.allow("It stops after the cases that are being added.")
+            self.cancel.allow("It stops after the case that is being added.")
 
     def done(self, result: int) -> None:
         """Stop adding when the window is closed; what comes after has nowhere to be shown."""
