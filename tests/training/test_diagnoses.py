@@ -17,6 +17,7 @@ from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec, SpecCase
 from napari_penumbra.imaging.nifti import write
+from napari_penumbra.inference.plan import Plan
 from napari_penumbra.methods.mean_teacher import MeanTeacher
 from napari_penumbra.methods.supervised import Supervised
 from napari_penumbra.training.build import make_trainer
@@ -188,11 +189,12 @@ def test_a_loss_that_is_no_number_ends_the_run_with_step_and_cases(root: Path, m
 
 def test_a_dice_that_rises_again_is_no_longer_flat() -> None:
     heard: list[str] = []
-    watch = Watch(100, 5, None, lambda finding: heard.append(finding.code))  # type: ignore[arg-type]
+    plan = Plan(("DWI",), (1,), (3.0, 1.5, 1.5), (16, 24, 24))
+    watch = Watch(100, 5, plan, lambda finding: heard.append(finding.code))
     for step, dice in enumerate([0.1, 0.4] + [0.4] * FLAT_VALIDATIONS + [0.5] + [0.5] * FLAT_VALIDATIONS):
         watch.validated(step, dice)
     assert heard == ["flat-dice", "flat-dice"]
-    again = Watch(100, 5, None, lambda finding: heard.append(finding.code))  # type: ignore[arg-type]
+    again = Watch(100, 5, plan, lambda finding: heard.append(finding.code))
     again.restore(watch.to_json())
     again.validated(30, 0.5)
     assert heard == ["flat-dice", "flat-dice"]
