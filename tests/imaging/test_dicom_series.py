@@ -206,6 +206,13 @@ def test_points_in_time(tmp_path: Path) -> None:
     assert choose([offer], ["DWI", "T2"]) == {}
 
 
+def test_points_in_time_of_which_one_is_not_whole_are_refused(tmp_path: Path) -> None:
+    for t in range(3):
+        write_series(tmp_path, phantom(seed=t), prefix=f"t{t}", TriggerTime=40.0 * t, skip=[2] if t == 1 else [])
+    (offer,) = offers(tmp_path)
+    assert "several slices at 8 of 8 places: points in time or repetitions, not all whole" in offer.problem
+
+
 def test_the_guess_of_modalities(tmp_path: Path) -> None:
     for b in (0.0, 1000.0, 3000.0):
         write_series(tmp_path / "dwi", decay(800.0, b), prefix=f"b{b:.0f}_", DiffusionBValue=b, SeriesNumber=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import QComboBox
 
 from dicom_phantom import colour_capture, grid_of, phantom, write_series
 from napari_penumbra.domain.labels import LabelScheme
+from napari_penumbra.imaging.dicom import Stopped
 from napari_penumbra.plugin.walkthrough import Walkthrough
 from napari_penumbra.study.store import Study
 from napari_penumbra.widgets.add_cases_dialog import AddCasesDialog
@@ -87,7 +89,9 @@ def shoot(dialog: AddCasesDialog, name: str) -> None:
         dialog.grab().save(str(Path(os.environ["PENUMBRA_SHOTS"]) / f"dicom-{name}.png"))
 
 
-def test_a_tree_of_patients_is_previewed_changed_and_added(walk: Walkthrough, tree: Path, tmp_path: Path) -> None:
+def test_a_tree_of_patients_is_previewed_changed_and_added(
+    walk: Walkthrough, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dialog = drop(walk, tree)
     page = dialog.branch(DicomBranch)
     assert dialog.current is page
@@ -159,6 +163,19 @@ def test_a_tree_of_patients_is_previewed_changed_and_added(walk: Walkthrough, tr
     walk.wait("the sentence", lambda: not again.messages.isHidden(), 30)
     assert "No DICOM scan was found" in again.messages.words.text()
     assert again.add.toolTip() == "There is no DICOM scan to add in this folder."
+
+    def endless(folder: Path, progress: Any) -> None:
+        while progress(1, 10):
+            time.sleep(0.01)
+        raise Stopped
+
+    monkeypatch.setattr(walk.widget.session, "plan_dicom", endless)
+    other.folder.line.setText(str(tree))
+    walk.wait("the search", lambda: other.words.text() == "Looking: 1 of 10 files.", 30)
+    assert again.add.toolTip() == "The folder is still being looked through."
+    other.stop.click()
+    walk.wait("the end of it", lambda: other.words.text() == "Stopped; nothing was changed.", 30)
+    assert other.stop.isHidden()
     again.reject()
     walk.settle()
 

@@ -15,7 +15,7 @@ class DicomImport(Base):
     """Plans and adds cases from DICOM files."""
 
     def plan_dicom(self, folder: Path, progress: Progress | None = None) -> DicomPlan:
-        """Look through a folder or a tree of patients; writes nothing. Headers only, but a second per 1,000 files.
+        """Look through a folder or a tree of patients; writes nothing. Headers only: a second or two per 1,000 files.
 
         Parameters
         ----------

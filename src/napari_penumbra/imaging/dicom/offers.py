@@ -228,7 +228,14 @@ def _layouts(part: Part, what: str) -> tuple[Layout, ...]:
         )
     if first[0].position is None and len(first) > 1:
         raise ImageError(f"{what} does not say where its slices lie in the patient.", AGAIN)
-    return tuple(lay_out(time, what) for time in part.times)
+    made = tuple(lay_out(time, what) for time in part.times)
+    places, several = len(made[0].frames), sum(len(group) > 1 for group in made[0].frames)
+    if several > max(1, places // 4):  # a few may be twins, and reading will tell
+        raise ImageError(
+            f"{what} has several slices at {several} of {places} places: points in time or repetitions, not all whole.",
+            AGAIN,
+        )
+    return made
 
 
 def _burnt(about: About) -> str:
