@@ -69,6 +69,18 @@ def test_the_guess_is_shown_and_the_table_follows_the_pattern(dialog, scans, stu
     assert dialog.add.toolTip() == "There is nothing new to add in this folder."
 
 
+def test_where_the_guess_cannot_be_carried_out_the_usual_names_are_taken(dialog, scans, qtbot):
+    write_labels(scans / "a1" / "mask.nii.gz")  # two masks of one case
+    page = dialog.branch(FolderBranch)
+    page.images.set_path(scans)
+    settled(qtbot, page)
+    assert page.pattern.currentText() == ""
+    assert [row[0] for row in page.view.cells()] == ["a1", "a2"]
+    page.pattern.setEditText("{case}/{modality}.nii.gz")
+    settled(qtbot, page)
+    assert "Two files claim to be the label of a1: a1/mask.nii.gz and a1/seg.nii.gz" in page.view.summary.text()
+
+
 def test_4d_files_are_asked_about(dialog, tmp_path, study, qtbot):
     (tmp_path / "four").mkdir()
     values = np.random.default_rng(0).integers(0, 99, (8, 9, 5, 2)).astype(np.int16)

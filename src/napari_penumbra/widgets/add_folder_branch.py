@@ -9,7 +9,7 @@ from pathlib import Path
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from napari_penumbra.domain.colour import PICTURE, sources
-from napari_penumbra.domain.errors import PenumbraError
+from napari_penumbra.domain.errors import PenumbraError, UsageError
 from napari_penumbra.imaging.dicom import has_dicom
 from napari_penumbra.session import Session
 from napari_penumbra.session.importing import Ask
@@ -19,6 +19,7 @@ from napari_penumbra.widgets.add_plan_branch import PlanBranch
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.path_line import PathLine
 
+_MOST_GUESSES = 6
 _SPLITS = (
     ("Refuse them", Split.REFUSE, "Nothing is guessed: a case with such a file is refused, and says so."),
     ("Each volume is a modality", Split.CHANNELS, "The first volume is the first modality, and so on."),
@@ -129,17 +130,20 @@ def _look(session: Session, ask: Ask, *, guess: bool) -> _Seen:
     """Plan with the pattern; of a new folder with the best guess, unless the usual names explain more of it."""
     if not guess:
         return _Seen(session.plan_files(ask), ask.pattern, None)
-    guessed = tuple(session.guess_patterns(ask.images)[:6])
-    if not guessed:
-        return _Seen(session.plan_files(ask), "", ())
-    by_pattern = session.plan_files(replace(ask, pattern=guessed[0]))
-    try:
-        usual = session.plan_files(ask)
-    except PenumbraError:
-        return _Seen(by_pattern, guessed[0], guessed)
-    if _explained(usual) > _explained(by_pattern):
-        return _Seen(usual, "", guessed)
-    return _Seen(by_pattern, guessed[0], guessed)
+    guessed = tuple(session.guess_patterns(ask.images)[:_MOST_GUESSES])
+    best: tuple[FolderPlan, str] | None = None
+    problem: PenumbraError | None = None
+    for pattern in (*guessed[:1], ""):
+        try:
+            plan = session.plan_files(replace(ask, pattern=pattern))
+        except PenumbraError as error:
+            problem = problem or error
+            continue
+        if best is None or _explained(plan) > _explained(best[0]):
+            best = plan, pattern
+    if best is None:
+        raise problem or UsageError(f"Nothing was found in {ask.images}.", "Pick another folder.")
+    return _Seen(*best, guessed)
 
 
 def _explained(plan: FolderPlan) -> tuple[int, int, int]:
