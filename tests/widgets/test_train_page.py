@@ -244,8 +244,10 @@ def test_where_it_runs_goes_along(page, worker, monkeypatch):
     assert "nonsense" in page.start.toolTip()
     page.where.cluster.setText("slurm_partition=gpu")
     assert page.start.isEnabled()
+    page.where.board.setChecked(True)
     page.start.click()
     assert worker.trained[0][2]["way"] == Launch("slurm", 8, {"slurm_partition": "gpu"})
+    assert worker.trained[0][2]["tensorboard"] is True
 
 
 def test_the_presets_own_steps_are_not_passed(page, worker):

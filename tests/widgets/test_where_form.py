@@ -35,6 +35,14 @@ def choose(form: WhereForm, how: str) -> None:
     form.how.setCurrentIndex(form.how.findData(how))
 
 
+def test_without_tensorboard_its_box_says_what_to_install(shown, monkeypatch):
+    assert shown().board.isEnabled()
+    monkeypatch.setattr(where_form.importlib.util, "find_spec", lambda name: None)
+    form = shown()
+    assert not form.board.isEnabled()
+    assert "pip install" in form.board.toolTip()
+
+
 def test_one_process_here_asks_for_nothing_more(shown):
     form = shown()
     assert form.choice() == Launch()

@@ -347,6 +347,8 @@ class TrainPage(QWidget):
             way = self.where.choice()
             if not way.plain:
                 more["way"] = way
+            if self.where.board.isChecked():
+                more["tensorboard"] = True
             if self.origin.model:
                 more["start_from"] = self.origin.model
             run = self.session.train(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from typing import Any, cast
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent, QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.launch import HOWS, How, Launch
@@ -53,6 +54,8 @@ class WhereForm(QWidget):
         self.processes.setToolTip("How many processes learn together; at best one per graphics card.")
         self.cluster = QLineEdit(objectName="where_cluster", placeholderText="slurm_partition=gpu timeout_min=600")
         self.cluster.setToolTip("What Slurm is asked for: key=value, with spaces between, by submitit's names.")
+        self.board = QCheckBox("Also write files for TensorBoard", objectName="where_board")
+        self.board.setToolTip("Into the folder of the run, for those who follow several runs there.")
         self.closed = QLabel(objectName="where_closed", wordWrap=True)
         self.words = QLabel(_WORDS, objectName="where_words", wordWrap=True)
         for label in (self.closed, self.words):
@@ -73,6 +76,7 @@ class WhereForm(QWidget):
         self._form.addRow("Slurm", self.cluster)
         body.addLayout(self._form)
         body.addWidget(self.words)
+        body.addWidget(self.board)
         body.addWidget(self.closed)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -84,6 +88,9 @@ class WhereForm(QWidget):
 
     def look(self) -> None:
         """Close the ways that this computer does not have, and say why."""
+        if importlib.util.find_spec("tensorboard") is None:
+            self.board.setEnabled(False)
+            self.board.setToolTip('TensorBoard is not installed: pip install "napari-penumbra[board]"')
         model = cast("QStandardItemModel", self.how.model())
         reasons = []
         for row, how in enumerate(HOWS):
