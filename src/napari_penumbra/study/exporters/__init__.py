@@ -14,9 +14,10 @@ from pathlib import Path
 
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.plugins import Plugins
-from napari_penumbra.study.exporters._base import NONE, Exporter, ExportOptions, Item, Job, Written, unknown_value
+from napari_penumbra.study.exporters._base import NONE, Exporter, ExportOptions, Item, Job, Written
 from napari_penumbra.study.exporters._choose import choose
 from napari_penumbra.study.exporters._plan import RECORD, Plan, check_folder, check_own, run
+from napari_penumbra.study.exporters._unknown import unknown_value
 from napari_penumbra.study.store import Study
 
 GROUP = "napari_penumbra.exporters"
