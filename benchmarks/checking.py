@@ -84,6 +84,8 @@ def main() -> None:
     result = {
         "headers": {"cases": wanted.cases, "modalities": len(MODALITIES), "seconds": headers},
         "whole": {"cases": wanted.whole, "shape": LARGE, "seconds": whole, "again": again},
+        "seconds_are": "on the clock, of the processor",
+        "load": round(os.getloadavg()[0], 1),
         "memory": {"peak_mb": round(peak / 1e6, 1), "volumes": round(peak / volume, 2)},
     }
     save("checking", result)

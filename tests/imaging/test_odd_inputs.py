@@ -80,6 +80,7 @@ def test_right_picture_or_plain_sentence(study: Study, tmp_path: Path, odd: Odd)
         assert np.array_equal(opened.labels, expected_labels)
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_program_says() -> None:
     spec = importlib.util.spec_from_file_location("render_odd_inputs", PAGE)
     assert spec is not None

@@ -45,21 +45,20 @@ def is_root() -> bool:
 # ---------------------------------------------------------------- names
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_case_of_any_name_lives_inside_the_study(empty: Study, files: Path, tmp_path: Path, name: str) -> None:
+def test_a_case_of_any_name_lives_inside_the_study(empty: Study, files: Path, tmp_path: Path) -> None:
     source = scan(files / "odd.nii.gz")
     before = outside(tmp_path, empty)
-    empty.add_case(name, {"DWI": source})
+    for n, name in enumerate(NAMES):
+        empty.add_case(name, {"DWI": source})
+        draft(empty, name, ball(1 + n % 2))
+    for n, name in enumerate(NAMES):
+        opened = empty.read(name)
+        assert opened.name == name
+        assert np.array_equal(opened.labels, ball(1 + n % 2))
     assert outside(tmp_path, empty) == before
-    (folder,) = list(empty.layout.cases.iterdir())
-    assert folder.parent == empty.layout.cases
-    assert folder.name.isascii()
-    assert len(folder.name) <= 100
-    draft(empty, name, ball())
-    opened = empty.read(name)
-    assert opened.name == name
-    assert np.array_equal(opened.labels, ball())
-    assert outside(tmp_path, empty) == before
+    folders = [path.name for path in empty.layout.cases.iterdir()]
+    assert len(folders) == len(NAMES)
+    assert all(name.isascii() and len(name) <= 100 for name in folders)
 
 
 @pytest.mark.parametrize("name", ["", " ", "\n", "a\nb", "a\0b", "x" * 201, "\x1b[31mred"])
