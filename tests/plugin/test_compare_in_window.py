@@ -77,6 +77,13 @@ def _compare(walk: Walkthrough) -> None:
     walk.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     np.testing.assert_array_equal(walk.widget.bridge.labels(), mine)
 
+    # Putting the contours away and drawing them again leaves the reader on the slice.
+    place = walk.viewer.dims.current_step
+    walk.find("compare_contours").click()
+    walk.find("compare_contours").click()
+    assert contours(walk)
+    assert walk.viewer.dims.current_step == place
+
     # In 3D there are no slices to draw lines on: the box says so.
     box = walk.find("compare_contours")
     walk.viewer.dims.ndisplay = 3

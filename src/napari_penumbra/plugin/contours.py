@@ -116,8 +116,9 @@ class Contours:
         titles = [f"{case} · {sign} {name}" for sign, name in zip(("—", "┅"), names, strict=True)]
         data = self._data()
         if self._layers is None:
-            units = placement(grid)["units"]
-            self._layers = (_layer(FIRST_COLOR, data[0], units), _layer(SECOND_COLOR, data[1], units))
+            # In their place from the beginning: beside the scan they would make napari's slider longer, and move it.
+            place = self._placement()
+            self._layers = (_layer(FIRST_COLOR, data[0], place), _layer(SECOND_COLOR, data[1], place))
             active = self._viewer.layers.selection.active
             for layer in self._layers:
                 self._own.add(layer)
@@ -191,9 +192,10 @@ class Contours:
             return nothing, nothing
         return lines_of(*self._pair, plane, parts, stripe)
 
-    def _place(self, data: tuple[Lines, Lines]) -> None:
-        if self._layers is None or self._grid is None or self._box is None or self._drawn is None:
-            return
+    def _placement(self) -> dict[str, Any]:
+        """Layer arguments that put what was drawn last over the scan."""
+        if self._grid is None or self._box is None or self._drawn is None:
+            return {}
         plane, parts, _ = self._drawn
         place = placement(self._grid)
         scale = tuple(s / parts if axis in plane else s for axis, s in enumerate(place["scale"]))
@@ -202,16 +204,25 @@ class Contours:
             t + box.start * s - s / 2 + f / 2
             for t, s, f, box in zip(place["translate"], place["scale"], scale, self._box, strict=True)
         )
+        return {**place, "scale": scale, "translate": translate}
+
+    def _place(self, data: tuple[Lines, Lines]) -> None:
+        place = self._placement()
+        if self._layers is None or not place:
+            return
         for layer, lines in zip(self._layers, data, strict=True):
             layer.data = lines
-            layer.scale, layer.translate = scale, translate
+            if tuple(layer.scale) != place["scale"]:
+                layer.scale = place["scale"]
+            if tuple(layer.translate) != place["translate"]:
+                layer.translate = place["translate"]
 
 
-def _layer(color: str, data: Lines, units: Any) -> Any:
+def _layer(color: str, data: Lines, place: dict[str, Any]) -> Any:
     from napari.layers import Labels
     from napari.utils.colormaps import DirectLabelColormap
 
     colors = DirectLabelColormap(color_dict={LINE: color, GAP: GAP_COLOR, 0: "transparent", None: "transparent"})
-    layer = Labels(data, opacity=1.0, colormap=colors, units=units)
+    layer = Labels(data, opacity=1.0, colormap=colors, **place)
     layer.editable = False
     return layer

@@ -20,6 +20,7 @@ from napari_penumbra.widgets.method_form import fold
 from napari_penumbra.widgets.reader_controller import ReaderController
 from napari_penumbra.widgets.readers_box import ReadersBox
 
+FOLDED_MS = 300
 _NO_LIMIT = 16_777_215
 """Qt's QWIDGETSIZE_MAX."""
 _TIPS = {
@@ -89,6 +90,8 @@ class CaseFolds(QWidget):
             one.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
             one.toggled.connect(partial(self._on_toggled, one))
         self.compare_box.jump.clicked.connect(self._open_compare)
+        self._folded_soon = QTimer(self, singleShot=True, interval=FOLDED_MS)
+        self._folded_soon.timeout.connect(lambda: self._refresh_boxes(folded=True))
         self.readers_box.compare_wished.connect(lambda key: self.show_pair(SCREEN, key))
         self.history_box.compare_wished.connect(self.show_pair)
         self.readers.consensus_made.connect(self._on_consensus)
@@ -101,6 +104,7 @@ class CaseFolds(QWidget):
 
     def disconnect_all(self) -> None:
         """Stop listening to canvas and session."""
+        self._folded_soon.stop()
         self.session.case_changed.disconnect(self.refresh)
         self.compare.disconnect_all()
 
@@ -150,9 +154,15 @@ class CaseFolds(QWidget):
         self.take_back.setVisible(row is not None and row.state.labelled and not blind)
         self.take_back.allow(self.readers.why_readonly())
         if row is not None and self.isVisible():
-            self.readers_box.refresh()
-            self.history_box.refresh()
-            self.compare_box.refresh()
+            # What is folded away is asked of the study when the reader pauses: a verdict must not wait for it.
+            self._refresh_boxes(folded=False)
+            self._folded_soon.start()
+
+    def _refresh_boxes(self, *, folded: bool) -> None:
+        for one in self._folds:
+            box = one.content().layout().itemAt(0).widget()
+            if one.isExpanded() != folded and self.cases.row() is not None:
+                box.refresh()
 
     def show_pair(self, first: str, second: str) -> None:
         """Open the fold with these two compared."""
