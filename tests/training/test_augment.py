@@ -142,3 +142,21 @@ def test_parameters_of_a_method_arrive() -> None:
     assert (made.contrast, made.degrees, made.zoom, made.aspect) == (2.0, 15.0, 0.1, 2.0)
     assert not made.quarter_turns
     assert Augment.of(config, (5.0, 1.0, 1.0), 7).quarter_turns
+
+
+def test_modalities_are_left_out_as_often_as_asked_and_never_all() -> None:
+    image = torch.randn(400, 3, 2, 4, 4)
+    image[:, 2] = 0
+    blanked = Augment(torch.Generator().manual_seed(0), True, 0.0, dropout=0.5)(image, None)[0]
+    there = (blanked != 0).flatten(2).any(dim=2)
+    assert there[:, :2].any(dim=1).all(), "one that a case has always stays"
+    assert not there[:, 2].any()
+    # Each is dropped with .5; of the quarter in which both would be, one stays.
+    assert float(there[:, :2].float().mean()) == pytest.approx(0.5 + 0.25 / 2, abs=0.05)
+    whole = Augment(torch.Generator().manual_seed(0), True, 0.0)(image, None)[0]
+    assert (blanked[:, :2] == whole[:, :2])[there[:, :2]].all(), "what stays is as it was"
+
+
+def test_patches_of_one_modality_are_never_blanked() -> None:
+    image = torch.randn(50, 1, 2, 4, 4)
+    assert (Augment(torch.Generator().manual_seed(0), True, dropout=0.9)(image, None)[0] != 0).any(dim=-1).all()

@@ -79,6 +79,16 @@ class MethodConfig(BaseModel):
         title="Zoom by up to",
         description="Training patches are enlarged or reduced in their plane by up to this share.",
     )
+    modality_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        title="Leave out modalities",
+        description=(
+            "Share of a patch's modalities that are blanked at random in training, never all of them: the model then "
+            "bears with cases that lack some. 0.2 is a good start where cases do."
+        ),
+    )
     keep_best: bool = Field(
         False,
         title="Keep the best weights",

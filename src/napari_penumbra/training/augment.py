@@ -35,6 +35,8 @@ class Augment:
         both: no voxel is interpolated.
     aspect
         Height of a voxel over its width.
+    dropout
+        Share of modalities that are blanked, as a missing one is.
     """
 
     def __init__(
@@ -45,11 +47,13 @@ class Augment:
         degrees: float = 0.0,
         zoom: float = 0.0,
         aspect: float = 1.0,
+        dropout: float = 0.0,
     ) -> None:
         self.generator = generator
         self.quarter_turns = quarter_turns
         self.contrast = contrast
         self.degrees, self.zoom, self.aspect = degrees, zoom, aspect
+        self.dropout = dropout
 
     @classmethod
     def of(cls, config: MethodConfig, spacing: tuple[float, float, float], seed: int) -> Self:
@@ -57,7 +61,7 @@ class Augment:
         _, height, width = spacing
         square = max(height, width) <= _SQUARE * min(height, width)
         turned = (config.augment_contrast, config.augment_degrees, config.augment_zoom)
-        return cls(torch.Generator().manual_seed(seed), square, *turned, height / width)
+        return cls(torch.Generator().manual_seed(seed), square, *turned, height / width, config.modality_dropout)
 
     def __call__(self, image: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Augment a batch.
@@ -78,7 +82,8 @@ class Augment:
         image, label = self._turn(image, label)
         if self.degrees or self.zoom:
             image, label = self._warp(image, label)
-        return vary_contrast(image, self.contrast, self.generator), label
+        image = vary_contrast(image, self.contrast, self.generator)
+        return (self._blank(image) if self.dropout else image), label
 
     def _rand(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.generator)
@@ -107,6 +112,15 @@ class Augment:
         raised = label.float() + 1
         nearest = grid_sample(raised, grid, "nearest", "zeros", align_corners=False).round().to(label.dtype) - 1
         return moved, nearest.masked_fill(nearest < 0, IGNORE)
+
+    def _blank(self, image: Tensor) -> Tensor:
+        """Blank some modalities of each patch; one of those that are there always stays."""
+        batch, channels = image.shape[:2]
+        drawn = self._rand(batch, channels).to(image.device)
+        there = (image != 0).flatten(2).any(dim=2)
+        stays = drawn.masked_fill(~there, -1).argmax(1, keepdim=True)
+        kept = (drawn >= self.dropout).scatter(1, stays, value=True)
+        return image * kept[:, :, None, None, None]
 
     def _grid(self, batch: int, height: int, width: int) -> Tensor:
         """Where each pixel comes from, (B, Y, X, 2) as (x, y) in -1 to 1; distances are kept on oblong voxels."""
