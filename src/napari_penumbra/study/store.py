@@ -211,7 +211,7 @@ class Study(Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Ch
         return plan_folder(Path(images), None if labels is None else Path(labels), self.modalities)
 
     def add_folder(self, images: Path, labels: Path | None = None) -> Iterator[tuple[str, list[str] | PenumbraError]]:
-        """Add every case of a folder, one that cannot be added does not stop the rest, one of a known name is passed over.
+        """Add every case of a folder; one that cannot be added does not stop the rest, a known name is passed over.
 
         Parameters
         ----------
