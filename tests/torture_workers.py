@@ -13,12 +13,14 @@ from pathlib import Path
 
 import torch
 
-from napari_penumbra.training import build, trainer  # noqa: F401 - loaded before the fork
+from napari_penumbra.training import trainer
 from napari_penumbra.training.worker import work
 
 
 def main() -> None:
     torch.set_num_threads(1)
+    # Several a second instead of one a minute: the more there are, the more of them are killed half-written.
+    trainer.CHECKPOINT_SECONDS = trainer.FIRST_CHECKPOINT_SECONDS = 0.3
     for line in sys.stdin:
         folder, _, how = line.strip().partition(" ")
         if how == "here":
