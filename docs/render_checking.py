@@ -59,6 +59,9 @@ that moves. Predictions made from the old images stay in the list; predict again
 A case that is *set aside* keeps all that was drawn. Nothing learns from it, is measured on it or predicts it, it is
 never next, and it is not checked again until it is taken back.
 
+Where many cases lack a modality, train with `--set modality_dropout=0.2`: it blanks some at random, so that the model
+bears with what is missing.
+
 ## How it works
 
 Headers come first, so that a lost file is known in seconds. Then each case is read image by image, in one thread

@@ -74,7 +74,7 @@ COHORTS: dict[str, Cohort] = {
             ("1=left atrium",),
             ("co-learning", "mean-teacher", "asdnet"),
             "co-learning",
-            1500,
+            2000,
         ),
         Cohort(
             "stroke",

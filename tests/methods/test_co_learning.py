@@ -384,19 +384,19 @@ def test_both_mixes_for_either_student():
     assert torch.equal(seen["student1"][0], seen["student2"][0])
 
 
-def test_laptop_step_costs_four_patches_and_eight_at_every_fourth():
+def test_laptop_step_costs_six_patches_and_ten_at_every_fourth():
     made = method(noise=0.0)
     seen = shown_to(made)
     for step in range(8, 20):
         losses_of(made, batch(step))
     counts = [(len(a), len(b)) for a, b in zip(seen["student1"][2:], seen["student2"], strict=True)]
     assert [len(x) for x in seen["student1"][:2]] == [2, 2]
-    assert counts == [(4, 4) if (step - 10) % 4 == 0 else (2, 2) for step in range(10, 20)]
+    assert counts == [(5, 5) if (step - 10) % 4 == 0 else (3, 3) for step in range(10, 20)]
 
 
 def test_shared_annotated_patches_are_all_seen_by_both_students():
     """What a student does not see as it is lies in its mix."""
-    made = method(noise=0.0, box_share=0.5)
+    made = method(noise=0.0, box_share=0.5, split_labelled=True)
     seen = shown_to(made)
     step = batch(11)
     losses_of(made, step)

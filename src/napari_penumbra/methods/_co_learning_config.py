@@ -205,7 +205,7 @@ CO_LEARNING_PRESETS: dict[str, dict[str, Any]] = {
         "student1_rate": 0.0005,
         "student2_rate": 0.0005,
     },
-    # Forward passes that need a gradient, per step: 2 in the supervised steps, then 4, and 8 at every fourth.
+    # Forward passes that need a gradient, per step: 2 in the supervised steps, then 6, and 10 at every fourth.
     "laptop": {
         **PRESETS["laptop"],
         **_BETTER,
@@ -213,7 +213,6 @@ CO_LEARNING_PRESETS: dict[str, dict[str, Any]] = {
         "pretrain_steps": 800,
         "pretrain_mixing": False,
         "ramp_steps": 250,
-        "split_labelled": True,
         "teach_every": 4,
     },
 }
