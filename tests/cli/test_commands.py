@@ -92,6 +92,8 @@ def test_a_study_in_use_can_be_read_but_not_written(cli: Cli, study: Path, cohor
     window.open(study)
     try:
         assert "6 cases" in cli("status", study).out
+        assert "Nothing new" in cli("add", study, "--images", cohort / "images").out
+        (cohort / "images" / "p0.nii.gz").rename(cohort / "images" / "p9.nii.gz")
         outcome = cli("add", study, "--images", cohort / "images", code=5)
         assert "in use by" in outcome.err
         cli("train", study, code=5)

@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
+from child_processes import children as running_children
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.imaging.apart import compute
 from napari_penumbra.imaging.edits import Stopped, seeds, walker
@@ -25,7 +26,7 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
 
 
 def children() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "napari_penumbra.imaging.apart" in " ".join(p.cmdline())]
+    return running_children("napari_penumbra.imaging.apart")
 
 
 @pytest.mark.parametrize("tool", [walker.random_walk, seeds.grow_from_seeds])

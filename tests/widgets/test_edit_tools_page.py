@@ -248,7 +248,8 @@ def test_a_stroke_with_a_newly_picked_class_leaves_no_preview_behind(dock, edits
 
 
 def test_read_only_allows_no_tool(dock, edits, monkeypatch):
-    monkeypatch.setattr(type(dock.session), "readonly", property(lambda self: True))
+    words = "This study is open read-only: another window writes to it."
+    monkeypatch.setattr(type(dock.session), "why_not_write", lambda self, name: words)
     edits.refresh()
     assert all("read-only" in edits.buttons[tool.key].toolTip() for tool in TOOLS)
     edits.open(BY_KEY["interpolate"])

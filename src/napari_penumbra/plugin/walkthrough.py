@@ -148,6 +148,8 @@ class Walkthrough:
         canvas = self.viewer.window._qt_viewer.canvas.native
         places = [self._on_canvas(canvas, layer.data_to_world(point)) for point in points]
         QTest.mouseMove(canvas, places[0])
+        # The screen's own event of that move comes late; within the stroke it would draw a line back to its start.
+        self.settle()
         QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=places[0])
         for place in places[1:]:
             # QTest's own move carries no button, and a brush without one draws nothing.
