@@ -81,8 +81,14 @@ def test_a_training_tells_its_story_and_lowers_its_loss(root: Path) -> None:
     assert not [e for e in events if e.kind is Kind.WARNING]
 
 
-@pytest.mark.parametrize("stop_at", [3, 13])
-def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(root: Path, stop_at: int) -> None:
+@pytest.mark.parametrize(("stop_at", "half_precision"), [(3, False), (13, False), (13, True)])
+def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
+    root: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int, half_precision: bool
+) -> None:
+    if half_precision:
+        if not torch.cpu._is_avx512_bf16_supported():
+            pytest.skip("this processor does not compute bfloat16 itself")
+        monkeypatch.setattr("napari_penumbra.inference.half.sound", lambda: True)
     spec = make_spec(root, steps=20)
     straight, broken = write_run(root, "straight", spec), write_run(root, "broken", spec)
     trained(straight, spec)
