@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicerio
+import tifffile
 
 from napari_penumbra.domain.errors import GeometryError, ImageError, LabelError
 from napari_penumbra.domain.grid import Grid
@@ -138,6 +140,49 @@ def test_reader_takes_only_what_it_can_read(tmp_path: Path) -> None:
     assert get_reader("a.NRRD") is read
     with pytest.raises(ImageError, match=r"gone\.nii"):
         read(str(tmp_path / "gone.nii"))
+
+
+def test_a_file_of_several_volumes_gets_a_slider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.random.default_rng(0).normal(0, 1, (4, 5, 6, 3)).astype(np.float32)
+    path = tmp_path / "perfusion.nii.gz"
+    nib.save(nib.Nifti1Image(array, RAS), path)
+    assert get_reader(str(path)) is read
+    ((data, arguments, kind),) = read(str(path))
+    assert (data.shape, kind) == ((3, 6, 5, 4), "image")
+    for time in range(3):
+        one = tmp_path / f"one{time}.nii.gz"
+        nib.save(nib.Nifti1Image(array[..., time], RAS), one)
+        ((alone, placed, _),) = read(str(one))
+        np.testing.assert_allclose(data[time], alone)
+    assert arguments["scale"] == (1.0, *placed["scale"])
+    assert arguments["translate"] == (0.0, *placed["translate"])
+    monkeypatch.setattr("napari_penumbra.plugin.time_axis.MOST_BYTES", 100)
+    said: list[str] = []
+    monkeypatch.setattr("napari.utils.notifications.show_warning", said.append)
+    ((first, _, _),) = read(str(path))
+    assert "holds 3 volumes" in said[0]
+    np.testing.assert_allclose(first, data[0])
+
+
+def test_stacks_and_hdf5_open_as_volumes_and_flat_pictures_are_left_to_napari(tmp_path: Path) -> None:
+    stack = tmp_path / "scan.tif"
+    volume = np.arange(4 * 5 * 6, dtype=np.uint16).reshape(4, 5, 6)
+    units = {"axes": "ZYX", "spacing": 3.0, "unit": "mm"}
+    tifffile.imwrite(stack, volume, imagej=True, resolution=(2, 2), metadata=units)
+    flat = tmp_path / "picture.tif"
+    tifffile.imwrite(flat, volume[0])
+    assert get_reader(str(stack)) is read
+    assert get_reader(str(flat)) is None
+    ((data, arguments, kind),) = read(str(stack))
+    assert (data.shape, kind) == ((4, 5, 6), "image")
+    assert sorted(np.abs(arguments["scale"])) == pytest.approx([0.5, 0.5, 3.0])
+    assert sorted(data.ravel()) == sorted(volume.ravel())
+    h5 = tmp_path / "atrium.h5"
+    with h5py.File(h5, "w") as file:
+        file["image"] = volume.astype(np.float32)
+    assert get_reader(str(h5)) is read
+    ((data, _, _),) = read(str(h5))
+    assert sorted(data.ravel()) == sorted(volume.ravel())
 
 
 @pytest.mark.parametrize(

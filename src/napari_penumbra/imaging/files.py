@@ -144,10 +144,11 @@ def frames_of(path: Path) -> int:
 
 def lacks_spacing(path: Path) -> bool:
     """Whether a file is a volume that may not say how large its voxels are: somebody has to."""
-    return SUFFIXES.get(suffix_of(path)) == "HDF5" or (_is_stack(path) and not tiffs.says_spacing(path))
+    return SUFFIXES.get(suffix_of(path)) == "HDF5" or (is_stack(path) and not tiffs.says_spacing(path))
 
 
-def _is_stack(path: Path) -> bool:
+def is_stack(path: Path) -> bool:
+    """Whether a file is a TIFF of several pages: a volume, not a picture."""
     return SUFFIXES.get(suffix_of(path)) == "TIFF" and tiffs.pages(path) > 1
 
 
@@ -182,7 +183,7 @@ def read_channels(path: Path) -> dict[str, ReadImage]:
     def channels(path: Path, kind: Format) -> dict[str, RawImage]:
         if kind not in PICTURES:
             raise ImageError(f"{path.name} is not a picture: it has no colours.", "Give one file per modality.")
-        if _is_stack(path):
+        if is_stack(path):
             raise ImageError(f"{path.name} is a stack of pictures, not one.", "Save each page as a file of its own.")
         picture = pictures.read_picture(path)
         return {name: pictures.plane(picture, path, name) for name in COLOUR}
@@ -196,7 +197,7 @@ def read_channels(path: Path) -> dict[str, ReadImage]:
 def _raw_image(path: Path, kind: Format, frame: int | None) -> tuple[RawImage, Kind]:
     if kind == "HDF5":
         return hdf5.read(path, hdf5.IMAGE, frame), Kind.SCAN
-    if _is_stack(path):
+    if is_stack(path):
         return tiffs.read(path, frame), Kind.PICTURE
     if kind in PICTURES:
         return pictures.plane(pictures.read_picture(path), path), Kind.PICTURE
@@ -206,7 +207,7 @@ def _raw_image(path: Path, kind: Format, frame: int | None) -> tuple[RawImage, K
 def _raw_labels(path: Path, kind: Format) -> tuple[RawImage, Kind]:
     if kind == "HDF5":
         return hdf5.read(path, hdf5.LABEL), Kind.SCAN
-    if _is_stack(path):
+    if is_stack(path):
         return tiffs.read(path), Kind.PICTURE
     if kind not in PICTURES:
         return _READERS[kind](path, None), Kind.SCAN

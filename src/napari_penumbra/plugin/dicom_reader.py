@@ -13,9 +13,6 @@ import numpy as np
 
 from napari_penumbra.plugin.readers import LayerTuple, Reader, warn_of
 
-_MOST_BYTES = 2 << 30
-"""A time series above this size opens with its first point in time only."""
-
 
 def get_reader(path: str | list[str]) -> Reader | None:
     """Return `read` for a folder with DICOM files in it, and for DICOM files (npe2 reader contribution)."""
@@ -80,6 +77,7 @@ def _holds(offer: Any, path: Path) -> bool:
 def _layer(offer: Any, prefix: str) -> tuple[LayerTuple, Sequence[str]]:
     from napari_penumbra.plugin.geometry import placement
     from napari_penumbra.plugin.layers import METADATA_KEY, intensity_window
+    from napari_penumbra.plugin.time_axis import stacked
 
     first = offer.read()
     grid = first.volume.grid
@@ -91,9 +89,5 @@ def _layer(offer: Any, prefix: str) -> tuple[LayerTuple, Sequence[str]]:
     }
     data = np.asarray(first.volume.data, dtype=np.float32)
     notes = list(first.warnings)
-    if offer.times > 1 and data.nbytes * offer.times <= _MOST_BYTES:
-        data = np.stack([data, *(offer.read(time).volume.data for time in range(1, offer.times))])
-        arguments |= {key: (0.0 if key == "translate" else 1.0, *arguments[key]) for key in ("scale", "translate")}
-        arguments |= {"units": ("pixel", *arguments["units"])} if "units" in arguments else {}
-        arguments |= {"axis_labels": ("t", *arguments["axis_labels"])} if "axis_labels" in arguments else {}
+    data, arguments = stacked(data, offer.times, lambda time: offer.read(time).volume.data, arguments)
     return (data, {**arguments, **intensity_window(data)}, "image"), notes

@@ -1,4 +1,4 @@
-"""Opens NIfTI, NRRD and MetaImage files by drag and drop or File > Open: right way round, in millimetres."""
+"""Opens volumes by drag and drop or File > Open: right way round, in millimetres. 4D files get a slider."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ _MASK_NAME = re.compile(r"(^|[^a-z])(labels?|labelmap|seg|segmentation|masks?|gt
 
 def get_reader(path: str | list[str]) -> Reader | None:
     """Return `read` when every path ends like a file that it can read (npe2 reader contribution)."""
-    from napari_penumbra.imaging.files import is_picture_file, suffix_of
+    from napari_penumbra.imaging.files import is_picture_file, is_stack, suffix_of
 
     paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
     # napari opens pictures well by itself.
-    return read if paths and all(suffix_of(p) and not is_picture_file(p) for p in paths) else None
+    ours = [suffix_of(p) and (is_stack(p) or not is_picture_file(p)) for p in paths]
+    return read if ours and all(ours) else None
 
 
 def read(path: str | list[str]) -> list[LayerTuple]:
@@ -36,7 +37,8 @@ def read(path: str | list[str]) -> list[LayerTuple]:
     Returns
     -------
     list of (data, arguments, layer type)
-        ``data`` is (z, y, x) growing towards S, P, L. A file whose name says label, mask or seg becomes a labels
+        ``data`` is (z, y, x) growing towards S, P, L; (t, z, y, x) of a scan of several volumes. A file whose name
+        says label, mask or seg becomes a labels
         layer. ``metadata`` holds the grids, so that the writer puts edited labels back onto the file's own grid.
 
     Raises
@@ -60,13 +62,15 @@ def read_one(path: Path, name: str | None = None, labels: bool | None = None) ->
     labels
         Whether it is a mask; judged by its name when None.
     """
-    from napari_penumbra.imaging.files import read_image, read_labels, suffix_of
+    from napari_penumbra.imaging.files import frames_of, read_image, read_labels, suffix_of
     from napari_penumbra.plugin.geometry import placement
     from napari_penumbra.plugin.layers import METADATA_KEY, intensity_window
+    from napari_penumbra.plugin.time_axis import stacked
 
     stem = path.name[: -len(suffix_of(path))] if suffix_of(path) else path.name
     is_mask = bool(_MASK_NAME.search(stem)) if labels is None else labels
-    found = read_labels(path) if is_mask else read_image(path)
+    times = 1 if is_mask else frames_of(path)
+    found = read_labels(path) if is_mask else read_image(path, 0 if times > 1 else None)
     grid = found.volume.grid
     arguments: dict[str, Any] = {
         "name": name or stem,
@@ -77,6 +81,9 @@ def read_one(path: Path, name: str | None = None, labels: bool | None = None) ->
     if is_mask:
         return found.volume.data, arguments, "labels"
     data = np.asarray(found.volume.data, dtype=np.float32)
+    data, arguments = stacked(data, times, lambda time: read_image(path, time).volume.data, arguments)
+    if data.ndim == 3 and times > 1:
+        warn_of([f"{path.name} holds {times} volumes, too much to hold at once: the first one is shown."])
     return data, {**arguments, "colormap": "gray", **intensity_window(data)}, "image"
 
 
