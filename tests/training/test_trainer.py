@@ -15,6 +15,7 @@ import torch
 from napari_penumbra.domain.errors import DiskError, JobError
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec
+from napari_penumbra.inference import half
 from napari_penumbra.methods._base import Losses, StepBatch
 from napari_penumbra.methods.supervised import Supervised
 from napari_penumbra.training import checkpoint as checkpoints
@@ -86,7 +87,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
     root: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int, half_precision: bool
 ) -> None:
     if half_precision:
-        if not torch.cpu._is_avx512_bf16_supported():
+        if not half.able():
             pytest.skip("this processor does not compute bfloat16 itself")
         monkeypatch.setattr("napari_penumbra.inference.half.sound", lambda: True)
     spec = make_spec(root, steps=20)

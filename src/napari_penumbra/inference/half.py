@@ -26,10 +26,19 @@ _TRIED = ((16, 16, 8, 3), (1, 16, 4, 3), (16, 32, 6, 5), (32, 16, 8, 2))
 Network = TypeVar("Network", bound=nn.Module)
 
 
+def able() -> bool:
+    """Whether the processor computes bfloat16 itself.
+
+    torch says so through a name of its own that versions from 2.4 on may have or not; without it the answer is no.
+    """
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported is not None and supported())
+
+
 @functools.cache
 def sound() -> bool:
     """Whether this processor computes bfloat16 itself, and right: tried once per process, in some milliseconds."""
-    if os.environ.get(SWITCH, "1") == "0" or not torch.cpu._is_avx512_bf16_supported():
+    if os.environ.get(SWITCH, "1") == "0" or not able():
         return False
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
