@@ -233,7 +233,7 @@ def test_either_gzip_library_reads_what_the_other_wrote(
 
 
 READERS: dict[Callable[[Path], Any], Callable[[Any], bool]] = {
-    read_image: lambda image: bool(np.isfinite(image.volume.data).all() and np.isfinite(image.volume.grid.affine).all()),
+    read_image: lambda read: all(np.isfinite(a).all() for a in (read.volume.data, read.volume.grid.affine)),
     read_labels: lambda read: read.volume.data.dtype.kind in "iu" and min(read.volume.data.shape) > 0,
     frames_of: lambda count: count >= 1,
     lacks_spacing: lambda lacks: lacks in (True, False),
@@ -260,10 +260,13 @@ def test_damaged_files_end_in_a_picture_or_a_sentence(tmp_path: Path, kind: str)
             data[at] = rng.integers(256)
         path.write_bytes(bytes(data[: rng.integers(9, len(data))] if n % 3 == 0 else data))
         for read, whole_answer in READERS.items():
+            refusal = ""
             try:
                 answer = read(path)
             except PenumbraError as error:
-                assert str(error).endswith("."), error
-                assert path.name in str(error) or path.with_suffix(".img").name in str(error), error
+                refusal = str(error)
+            if refusal:
+                assert refusal.endswith("."), refusal
+                assert path.stem in refusal, refusal
             else:
                 assert whole_answer(answer), (read.__name__, n)
