@@ -185,9 +185,26 @@ def test_bids_layout(study: Study, tmp_path: Path) -> None:
     }
     assert json.loads((anat / "sub-lefthanded_desc-penumbra_dseg.json").read_text())["Manual"] is True
     ignored = (out / ".bidsignore").read_text().split()
-    assert {"*_DWI.nii.gz", "*_confidence.nii.gz", RECORD} <= set(ignored)
-    assert "*_T2w.nii.gz" not in ignored
+    assert {"*_DWI.nii.gz", "*_T2w.nii.gz", "*_confidence.nii.gz", RECORD} <= set(ignored)
     assert "sub-draft\tdraft" in (out / "participants.tsv").read_text()
+    assert set(json.loads((out / "participants.json").read_text())) == {"participant_id", "case"}
+
+
+def test_the_bids_validator_finds_no_error(study: Study, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(study, out, "bids", images=True, confidence=True, drafts=True, predictions=True)
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    run = subprocess.run(
+        [validator, "--format", "json", out],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "DENO_DIR": str(tmp_path / "deno")},
+    )
+    said = json.loads(run.stdout)
+    assert said["summary"]["totalFiles"] >= 3 * len(GRIDS), "it has seen the data set"
+    assert [issue for issue in said["issues"]["issues"] if issue["severity"] == "error"] == []
+    assert run.returncode == 0, run.stderr
 
 
 def test_slicer_keeps_names_colours_and_terms(study: Study, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A BIDS derivative: ``sub-X/anat/sub-X_desc-penumbra_dseg.nii.gz`` with the look-up table of its values.
 
-After the Brain Imaging Data Structure 1.10, "Imaging derivatives: discrete segmentations". Images that BIDS has no
-suffix for keep the study's name and are listed in ``.bidsignore``.
+After the Brain Imaging Data Structure 1.10, "Imaging derivatives: discrete segmentations". Copied images and confidence
+maps are listed in ``.bidsignore``: of an image in a derivative BIDS wants to be told whether its skull was stripped,
+which a study does not know, and for most of them and for confidence it has no suffix.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ _SUFFIXES = {
     "t1": "T1w", "t1w": "T1w", "t2": "T2w", "t2w": "T2w", "flair": "FLAIR", "pd": "PDw", "pdw": "PDw",
     "t2star": "T2starw", "t2starw": "T2starw", "swi": "swi", "inplanet2": "inplaneT2",
 }  # fmt: skip
+_COLUMNS = {
+    "participant_id": {"Description": "Name within this data set: letters and digits of the case's name."},
+    "case": {"Description": "Name of the case in the study that was exported."},
+}
 
 
 class Bids(Exporter):
@@ -85,7 +90,8 @@ class Bids(Exporter):
 
     def index_names(self) -> list[str]:
         """Table, participants, description and what a validator should pass over."""
-        return [".bidsignore", "README", "desc-penumbra_dseg.tsv", "participants.tsv", "dataset_description.json"]
+        about = ["participants.tsv", "participants.json", "dataset_description.json"]
+        return [".bidsignore", "README", "desc-penumbra_dseg.tsv", *about]
 
     def index(self) -> dict[str, str]:
         """See `index_names`."""
@@ -99,17 +105,17 @@ class Bids(Exporter):
         }
         people = "".join(f"sub-{self.subject(item)}\t{_cell(item.name)}\n" for item in job.items)
         return {
-            ".bidsignore": f"{RECORD}\n" + "".join(f"*_{name}.nii.gz\n" for name in self._foreign()),
+            ".bidsignore": f"{RECORD}\n" + "".join(f"*_{name}.nii.gz\n" for name in self._not_bids()),
             "README": f"Labels of the study {job.study.name}, written by napari-penumbra {__version__}.\n{simulated}"
             "The values are named in desc-penumbra_dseg.tsv. Not a medical device: for research only.\n",
             "desc-penumbra_dseg.tsv": self._table(),
             "participants.tsv": f"participant_id\tcase\n{people}",
+            "participants.json": json.dumps(_COLUMNS, indent=1) + "\n",
             "dataset_description.json": json.dumps(description, indent=1, ensure_ascii=False) + "\n",
         }
 
-    def _foreign(self) -> list[str]:
-        known = set(_SUFFIXES.values())
-        return ["confidence", *(s for m in self.job.study.modalities if (s := suffix_of_modality(m)) not in known)]
+    def _not_bids(self) -> list[str]:
+        return ["confidence", *(suffix_of_modality(modality) for modality in self.job.study.modalities)]
 
     def _table(self) -> str:
         lines = ["index\tname\tabbreviation\tcolor", "0\tbackground\tBG\t#000000"]
