@@ -27,6 +27,7 @@ from export_scenes import (
 )
 from study_scans import draft, predict
 
+from dicom_phantom import phantom, write_enhanced
 from napari_penumbra.domain.case import Closing
 from napari_penumbra.domain.errors import GeometryError, UsageError
 from napari_penumbra.imaging.files import onto_source
@@ -45,6 +46,8 @@ SERIES = {
     "coronal": BASE.reorientation("LIP").target,
 }
 """Columns, rows, slices as a scanner may store them."""
+
+ENHANCED = {"StudyInstanceUID": "1.2.3.4", "SeriesInstanceUID": "1.2.3.4.5", "FrameOfReferenceUID": "1.2.3.9"}
 
 
 def cases(root: Path, source: str = "NIfTI") -> tuple[Path, dict[str, list[str]]]:
@@ -272,3 +275,35 @@ def test_in_by_dicom_and_out_by_dicom(tmp_path: Path, name: str) -> None:
     assert referenced == set(uids)
     for secret in (*PLANTED.values(), "Muster"):
         assert secret.encode() not in (tmp_path / "out" / "p1.seg.dcm").read_bytes()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["references kept", "folder named"])
+def test_an_enhanced_object_is_referred_to_frame_by_frame(tmp_path: Path, kept: bool) -> None:
+    """Two b-values in one file: the labels belong to the frames of the second, by their numbers in that file."""
+    shape = (6, 20, 24)
+    volumes = np.stack([phantom(shape, seed=1), phantom(shape, seed=2) // 2 + 100])
+    source = write_enhanced(tmp_path / "dicom" / "enhanced.dcm", volumes, b_values=(0.0, 1000.0), **ENHANCED)
+    with Study.create(tmp_path / "study", "Cohort", ["DWI"], SCHEME) as study:
+        planned = study.plan_dicom(tmp_path / "dicom")
+        rows = [replace(row, modality="DWI" if "1000" in row.name else "") for row in planned.cases[0].rows]
+        case = replace(planned.cases[0], name="p1", rows=tuple(rows), wanted=True)
+        ((_, outcome),) = study.add_dicom([case], keep_references=str(tmp_path / "dicom") if kept else None)
+        assert isinstance(outcome, list), outcome
+        labels = np.zeros(study.read("p1").images["DWI"].shape, np.uint8)
+        labels[2:4, 3:9, 4:7] = LEFT
+        draft(study, "p1", labels, closing=Closing.COMPLETE)
+        grid = study.read("p1").grid
+        seg = hd.seg.segread(written(study, tmp_path / "out", dicom=None if kept else tmp_path / "dicom")["p1"])
+    volume = seg.get_volume(combine_segments=True)
+    found = millimetres(np.asarray(volume.array) > 0, LPS @ volume.affine)
+    np.testing.assert_allclose(found, millimetres(labels.transpose(2, 1, 0) > 0, grid.matrix), atol=1e-3)
+    header = pydicom.dcmread(source)
+    places = [group.PlanePositionSequence[0].ImagePositionPatient for group in header.PerFrameFunctionalGroupsSequence]
+    numbers = []
+    for group in seg.PerFrameFunctionalGroupsSequence:
+        (reference,) = group.DerivationImageSequence[0].SourceImageSequence
+        assert reference.ReferencedSOPInstanceUID == header.SOPInstanceUID
+        numbers.append(int(reference.ReferencedFrameNumber))
+        assert list(places[numbers[-1] - 1]) == list(group.PlanePositionSequence[0].ImagePositionPatient)
+    assert sorted(numbers) == [9, 10], "frames 7 to 12 are those of the second b-value"
+    assert b"Doe" not in (tmp_path / "out" / "p1.seg.dcm").read_bytes()

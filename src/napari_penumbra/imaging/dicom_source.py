@@ -17,6 +17,7 @@ import numpy as np
 
 from napari_penumbra.domain.errors import ImageError, UsageError
 from napari_penumbra.domain.grid import AnyArray, Grid
+from napari_penumbra.imaging.dicom_enhanced import frame_pixels, frames_in
 
 KEPT = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
@@ -38,7 +39,7 @@ _MOST_FILES = 200_000
 
 @dataclass(frozen=True, slots=True)
 class SourceSeries:
-    """One stack of single-frame images, in the order of their places.
+    """One stack of slices, in the order of their places: single-frame images, or frames of one enhanced object.
 
     Attributes
     ----------
@@ -48,11 +49,14 @@ class SourceSeries:
         Columns, rows, slices; RAS mm.
     files
         Where the pixels are; empty when only UIDs are known.
+    frames
+        Number (from 1) of each slice in its enhanced object; empty for single-frame images.
     """
 
     images: tuple[Any, ...]
     grid: Grid
     files: tuple[Path, ...] = ()
+    frames: tuple[int, ...] = ()
 
     def pixels(self, k: int) -> AnyArray:
         """Decode slice k: (row, column) intensities.
@@ -62,6 +66,8 @@ class SourceSeries:
         ImageError
             Its file cannot be decoded.
         """
+        if self.frames:
+            return frame_pixels(self.files[k], self.frames[k]).astype(np.float64)
         import SimpleITK as sitk
 
         sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -82,8 +88,8 @@ class SourceSeries:
 def read_tree(folder: Path) -> list[SourceSeries]:
     """Find the stacks in a folder and everything below it; headers only.
 
-    Files that are no DICOM image, multi-frame objects and series that are no even stack are passed over: a segmentation
-    cannot refer to them slice by slice.
+    Files that are no DICOM image, films and series that are no even stack are passed over: a segmentation cannot refer
+    to them slice by slice.
 
     Raises
     ------
@@ -93,20 +99,26 @@ def read_tree(folder: Path) -> list[SourceSeries]:
     if not folder.is_dir():
         raise UsageError(f"The DICOM folder {folder} does not exist.", "Name the folder that holds the series.")
     series: dict[tuple[Any, ...], list[tuple[Any, Path]]] = {}
+    framed: dict[tuple[Any, ...], list[tuple[Any, Path, int]]] = {}
     for path in _files(folder):
         image = _header(path)
         if image is not None:
             series.setdefault(_stack_of(image), []).append((image, path))
-    found = [made for group in series.values() if (made := stack(*zip(*group, strict=True))) is not None]
+            continue
+        for frame in frames_in(path):
+            image = clean(frame.image)
+            framed.setdefault((path, *_stack_of(image), *frame.stack), []).append((image, path, frame.number))
+    groups: list[list[tuple[Any, ...]]] = [[*group] for group in (*series.values(), *framed.values())]
+    found = [made for group in groups if (made := stack(*zip(*group, strict=True))) is not None]
     if not found:
         raise UsageError(
-            f"The folder {folder.name} holds no DICOM series of single slices.",
+            f"The folder {folder.name} holds no DICOM series that a segmentation can refer to.",
             "Name the folder of the series that the cases were made from.",
         )
     return found
 
 
-def stack(images: Sequence[Any], files: Sequence[Path] = ()) -> SourceSeries | None:
+def stack(images: Sequence[Any], files: Sequence[Path] = (), frames: Sequence[int] = ()) -> SourceSeries | None:
     """Put images of one series in order; None when they are no even stack.
 
     Parameters
@@ -115,6 +127,8 @@ def stack(images: Sequence[Any], files: Sequence[Path] = ()) -> SourceSeries | N
         Data sets with `KEPT` attributes.
     files
         Their files, in the same order, or none.
+    frames
+        Their numbers in an enhanced object, in the same order; none for single-frame images.
     """
     first = images[0]
     row, column = (np.array(first.ImageOrientationPatient, dtype=np.float64)[n : n + 3] for n in (0, 3))
@@ -133,7 +147,8 @@ def stack(images: Sequence[Any], files: Sequence[Path] = ()) -> SourceSeries | N
     affine[:3, 0], affine[:3, 1] = row * float(first.PixelSpacing[1]), column * float(first.PixelSpacing[0])
     affine[:3, 2], affine[:3, 3] = step, places[0]
     grid = Grid.of((int(first.Columns), int(first.Rows), len(images)), _LPS_TO_RAS @ affine)
-    return SourceSeries(tuple(images[n] for n in order), grid, tuple(files[n] for n in order) if files else ())
+    of_images, of_files, of_frames = (tuple(seq[n] for n in order) if seq else () for seq in (images, files, frames))
+    return SourceSeries(of_images, grid, of_files, of_frames)
 
 
 def clean(header: Any) -> Any:

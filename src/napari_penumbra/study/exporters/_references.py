@@ -24,16 +24,23 @@ def kept_series(study: Study, item: Item) -> SourceSeries | None:
     Returns
     -------
     SourceSeries or None
-        None when nothing was kept, it cannot be read, or the series is no even stack of single slices.
+        None when nothing was kept, it cannot be read, or the series is no even stack of single slices or of frames of
+        one object.
     """
     path = study.layout.dicom_references(item.slug)
     try:
         if path.stat().st_size > _MOST_BYTES:
             return None
         told = json.loads(path.read_text(encoding="utf-8"))
-        if any(int(one["frame"]) != 1 for one in told["instances"]) or not told["instances"]:
+        instances = told["instances"]
+        if not instances:
             return None
-        return stack([_image(told, one, item) for one in told["instances"]])
+        frames = [int(one["frame"]) for one in instances]
+        objects = {str(one["sop_instance_uid"]) for one in instances}
+        if set(frames) != {1} and len(objects) > 1:
+            return None
+        enhanced = len(objects) == 1 and len(frames) > 1
+        return stack([_image(told, one, item) for one in instances], frames=frames if enhanced else ())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

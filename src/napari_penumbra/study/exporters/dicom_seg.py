@@ -19,6 +19,7 @@ from napari_penumbra.domain.errors import GeometryError, PenumbraError, UsageErr
 from napari_penumbra.domain.labels import LabelArray, LabelClass
 from napari_penumbra.domain.terms import SCHEME, Code, term_of
 from napari_penumbra.imaging.atomic import replace_into
+from napari_penumbra.imaging.dicom_enhanced import as_enhanced, name_frames
 from napari_penumbra.imaging.dicom_source import SourceSeries, looks_alike, read_tree
 from napari_penumbra.imaging.files import onto_source, read_image
 from napari_penumbra.study.exporters._base import KEEP, Exporter, ExportOptions, Item, Job
@@ -153,8 +154,8 @@ def segmentation(item: Item, series: SourceSeries, labels: LabelArray, segments:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about attributes that are empty on purpose
         try:
-            return hd.seg.Segmentation(
-                source_images=list(series.images),
+            made = hd.seg.Segmentation(
+                source_images=[as_enhanced(series.images)] if series.frames else list(series.images),
                 pixel_array=labels,
                 segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
                 segment_descriptions=[_description(segment, item) for segment in segments],
@@ -177,6 +178,9 @@ def segmentation(item: Item, series: SourceSeries, labels: LabelArray, segments:
                 "Its headers lack what a segmentation needs (frame of reference, study and series UIDs).",
                 details=f"{type(error).__name__}",
             ) from error
+    if series.frames:
+        name_frames(made, series.frames)
+    return made
 
 
 def _description(segment: LabelClass, item: Item) -> Any:
