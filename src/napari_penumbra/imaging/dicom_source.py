@@ -98,18 +98,20 @@ def read_tree(folder: Path) -> list[SourceSeries]:
     """
     if not folder.is_dir():
         raise UsageError(f"The DICOM folder {folder} does not exist.", "Name the folder that holds the series.")
-    series: dict[tuple[Any, ...], list[tuple[Any, Path]]] = {}
-    framed: dict[tuple[Any, ...], list[tuple[Any, Path, int]]] = {}
+    stacks: dict[tuple[Any, ...], list[tuple[Any, Path, int]]] = {}
     for path in _files(folder):
         image = _header(path)
         if image is not None:
-            series.setdefault(_stack_of(image), []).append((image, path))
+            stacks.setdefault(_stack_of(image), []).append((image, path, 0))
             continue
         for frame in frames_in(path):
             image = clean(frame.image)
-            framed.setdefault((path, *_stack_of(image), *frame.stack), []).append((image, path, frame.number))
-    groups: list[list[tuple[Any, ...]]] = [[*group] for group in (*series.values(), *framed.values())]
-    found = [made for group in groups if (made := stack(*zip(*group, strict=True))) is not None]
+            stacks.setdefault((path, *_stack_of(image), *frame.stack), []).append((image, path, frame.number))
+    found = []
+    for slices in stacks.values():
+        images, files, numbers = zip(*slices, strict=True)
+        made = stack(images, files, numbers if any(numbers) else ())
+        found += [made] if made is not None else []
     if not found:
         raise UsageError(
             f"The folder {folder.name} holds no DICOM series that a segmentation can refer to.",
