@@ -26,6 +26,8 @@ from napari_penumbra.domain.case import Closing, Role
 from napari_penumbra.domain.errors import DiskError, UsageError
 from napari_penumbra.study import exporters
 from napari_penumbra.study.exporters import RECORD, Exporter, ExportOptions, Item, Plan
+from napari_penumbra.study.importers import recipes
+from napari_penumbra.study.importers.fitting import fit, modalities_of, scheme_of
 from napari_penumbra.study.store import Study
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -205,6 +207,29 @@ def test_the_bids_validator_finds_no_error(study: Study, tmp_path: Path) -> None
     assert said["summary"]["totalFiles"] >= 3 * len(GRIDS), "it has seen the data set"
     assert [issue for issue in said["issues"]["issues"] if issue["severity"] == "error"] == []
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("kind", ["nnunet", "msd", "bids"])
+def test_what_goes_out_comes_in_again(study: Study, tmp_path: Path, kind: str) -> None:
+    """The recipes read what the exporters write: the same cases, classes and masks, unknown included."""
+    plan = export(study, tmp_path / "out", kind, images=True, confidence=True)
+    recipe, found = recipes.find(kind, tmp_path / "out")
+    assert found.title == {"nnunet": "out"}.get(kind, study.name)
+    modalities, labels = modalities_of(recipe, found), scheme_of(recipe, found)
+    assert [c.name for c in labels.classes] == [c.name for c in study.labels.classes]
+    with Study.create(tmp_path / "again", "Again", modalities, labels) as again:
+        outcome = dict(again.add_planned(fit(recipe, found, modalities, labels), jobs=1))
+        assert {name: said for name, said in outcome.items() if not isinstance(said, list)} == {}
+        assert len(outcome) == len({name for name, _ in plan.files if name})
+        for name in ("oblique", "pir"):
+            (case,) = [row for row in again.cases() if row.name.removeprefix("sub-").startswith(name)]
+            was, now = study.read(name), again.read(case.name)
+            # nnU-Net numbers classes anew.
+            names = {c.value: c.name for c in study.labels.classes}, {c.value: c.name for c in labels.classes}
+            for value in np.unique(was.labels):
+                (other,) = [v for v, word in names[1].items() if word == names[0].get(int(value))] or [int(value)]
+                np.testing.assert_array_equal(now.labels == other, was.labels == value)
+            assert now.grid.same_place(was.grid, 0.01)
 
 
 def test_slicer_keeps_names_colours_and_terms(study: Study, tmp_path: Path) -> None:

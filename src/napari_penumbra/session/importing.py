@@ -66,7 +66,7 @@ class Importing(Base):
     def create_for(self, key: str, folder: Path, root: Path, name: str = "") -> None:
         """Make a study with the modalities and classes of a data set, and open it."""
         recipe, found = recipes.find(key, folder)
-        self.create(root, name or recipe.title, modalities_of(recipe, found), scheme_of(recipe, found))
+        self.create(root, name or found.title or recipe.title, modalities_of(recipe, found), scheme_of(recipe, found))
 
     def preview(self, plan: FolderPlan) -> Preview:
         """Make the table that the window and the command line show."""

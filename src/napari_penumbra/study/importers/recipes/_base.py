@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.study.importers.folder import PlannedCase
 
 
@@ -25,6 +28,8 @@ class Found:
         The data set's own, where it describes itself; None takes the recipe's.
     notes
         What the reader should know.
+    title
+        What the data set calls itself, for a new study's name; empty takes the recipe's.
     """
 
     cases: tuple[PlannedCase, ...] = ()
@@ -33,6 +38,7 @@ class Found:
     modalities: tuple[str, ...] | None = None
     classes: Mapping[int, str] | None = None
     notes: tuple[str, ...] = ()
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +74,35 @@ class Recipe:
     licence: str
     layout: str
     notes: tuple[str, ...] = field(default=())
+
+
+_MOST_BYTES = 20_000_000
+
+
+def description(path: Path) -> dict[str, Any]:
+    """Read a data set's description of itself; empty when there is none.
+
+    Raises
+    ------
+    UsageError
+        It is no JSON.
+    """
+    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        return {}
+    try:
+        told = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        raise UsageError(
+            f"{path.name} in {path.parent.name} cannot be read as JSON.", "Download it again.", repr(error)
+        ) from error
+    return told if isinstance(told, dict) else {}
+
+
+def is_unknown(name: str) -> bool:
+    """Whether a class stands for undecided voxels: nnU-Net's ``ignore``, the ``unknown`` of our own exports."""
+    return name.strip().lower() in ("ignore", "unknown")
+
+
+def title_of(told: Any) -> str:
+    """A name as a data set tells it, on one line of a sensible length; empty when it tells none."""
+    return " ".join(told.split())[:80] if isinstance(told, str) else ""

@@ -11,8 +11,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from napari_penumbra.domain.labels import UNKNOWN
 from napari_penumbra.study.importers.folder import PlannedCase, natural
-from napari_penumbra.study.importers.recipes._base import Found, Recipe
+from napari_penumbra.study.importers.recipes._base import Found, Recipe, description, is_unknown, title_of
 from napari_penumbra.study.importers.tree import files
 from napari_penumbra.study.newcase import Hints, MaskPart
 
@@ -22,6 +23,8 @@ _NAME = re.compile(
 )
 _MASKS = {"dseg", "mask", "msk", "roi", "lesion"}
 _SERIES = {"bold", "sbref", "asl", "m0scan", "epi", "phasediff", "phase1", "phase2", "magnitude1", "magnitude2"}
+_MAPS = {"probseg", "confidence"}
+"""How sure somebody was of a mask: no image of the patient."""
 _LACKS = "subjects such as sub-01/anat/sub-01_T1w.nii.gz"
 
 
@@ -38,7 +41,7 @@ def _find(root: Path) -> Found:
         derived = "derivatives" in name.split("/")
         if hit["suffix"].lower() in _MASKS:
             masks.setdefault(case, []).append(root / name)
-        elif derived or hit["suffix"] in _SERIES:
+        elif derived or hit["suffix"] in _SERIES | _MAPS:
             unused.append(name)
         else:
             kind = _kind(hit)
@@ -57,7 +60,8 @@ def _find(root: Path) -> Found:
         if kept:
             cases.append(PlannedCase(case, kept, hints=Hints(mask=parts)))
     unused += [path.relative_to(root).as_posix() for path in chosen.values()]
-    return Found(tuple(cases), unused=tuple(unused), modalities=modalities, classes=classes)
+    title = title_of(description(root / "dataset_description.json").get("Name"))
+    return Found(tuple(cases), unused=tuple(unused), modalities=modalities, classes=classes, title=title)
 
 
 def _kind(hit: re.Match[str]) -> str:
@@ -91,9 +95,11 @@ def _table(root: Path, names: list[str]) -> tuple[dict[int, str], dict[int, int]
         with (root / name).open(encoding="utf-8-sig", errors="replace", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
         pairs = [(r.get("index") or "", r.get("name") or "") for r in rows]
-        classes = {int(i): n for i, n in pairs if i.isdigit() and 1 <= int(i) <= 254 and n}
+        named = {int(i): n for i, n in pairs if i.isdigit() and int(i) > 0 and n}
+        classes = {value: name for value, name in named.items() if value <= 254 and not is_unknown(name)}
         if classes:
-            return classes, {value: value for value in classes}
+            unknown = {value: UNKNOWN for value, name in named.items() if is_unknown(name)}
+            return classes, {value: value for value in classes} | unknown
     return {1: "lesion"}, {}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,11 +11,10 @@ from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.labels import UNKNOWN
 from napari_penumbra.imaging.files import suffix_of
 from napari_penumbra.study.importers.folder import PlannedCase, natural
-from napari_penumbra.study.importers.recipes._base import Found, Recipe
+from napari_penumbra.study.importers.recipes._base import Found, Recipe, description, is_unknown, title_of
 from napari_penumbra.study.importers.tree import image_files
 from napari_penumbra.study.newcase import Hints, MaskPart
 
-_MOST_BYTES = 20_000_000
 _MSD_LACKS = "dataset.json with modality, labels and training, beside imagesTr and labelsTr"
 _NNUNET_LACKS = "dataset.json with channel_names and labels, beside imagesTr (CASE_0000.nii.gz …) and labelsTr"
 
@@ -42,7 +40,7 @@ def _find_msd(root: Path) -> Found:
             cases.append(_case(image, modalities, ()))
     if not cases:
         return Found(lacks="the images that dataset.json names, such as imagesTr/CASE.nii.gz")
-    return Found(tuple(_ordered(cases)), modalities=modalities, classes=classes)
+    return Found(tuple(_ordered(cases)), modalities=modalities, classes=classes, title=title_of(told.get("name")))
 
 
 def _case(image: Path, modalities: tuple[str, ...], mask: tuple[MaskPart, ...]) -> PlannedCase:
@@ -79,7 +77,9 @@ def _find_nnunet(root: Path) -> Found:
         mask = () if label is None else (MaskPart(label, values),)
         cases.append(PlannedCase(name, found, hints=Hints(mask=mask), reference=part == "Ts" and bool(mask)))
     unused += [path.relative_to(root).as_posix() for path in labels.values()]
-    return Found(tuple(_ordered(cases)), unused=tuple(unused), modalities=modalities, classes=classes)
+    # A folder that nnU-Net itself would find has a name; any other may be called anything.
+    title = title_of(told.get("name")) or (root.name if re.fullmatch(r"Dataset\d{3}_.+", root.name) else "")
+    return Found(tuple(_ordered(cases)), unused=tuple(unused), modalities=modalities, classes=classes, title=title)
 
 
 def _ordered(cases: Iterable[PlannedCase]) -> list[PlannedCase]:
@@ -89,16 +89,8 @@ def _ordered(cases: Iterable[PlannedCase]) -> list[PlannedCase]:
 def _description(root: Path) -> tuple[Path, dict[str, Any]]:
     """The folder that has a ``dataset.json`` (this one, or the only one in it), and what it says."""
     for folder in (root, *sorted(p for p in root.iterdir() if p.is_dir())) if root.is_dir() else ():
-        path = folder / "dataset.json"
-        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
-            continue
-        try:
-            told = json.loads(path.read_text("utf-8"))
-        except (ValueError, OSError) as error:
-            raise UsageError(
-                f"{path.name} in {folder.name} cannot be read as JSON.", "Download it again.", repr(error)
-            ) from error
-        return folder, told if isinstance(told, dict) else {}
+        if told := description(folder / "dataset.json"):
+            return folder, told
     return root, {}
 
 
@@ -129,10 +121,10 @@ def _classes(told: Any) -> tuple[dict[int, str], dict[int, int]]:
                 "Only data sets with one value per class can be imported.",
             )
         pairs.append((int(stored), str(name)))
-    classes = {v: name for v, name in sorted(pairs) if v != 0 and name.lower() != "ignore"}
+    classes = {v: name for v, name in sorted(pairs) if v != 0 and not is_unknown(name)}
     if any(v > 254 for v in classes):
         raise UsageError("dataset.json has label values above 254.", "A study's classes have values from 1 to 254.")
-    values = {v: UNKNOWN if name.lower() == "ignore" else v for v, name in pairs if v != 0}
+    values = {v: UNKNOWN if is_unknown(name) else v for v, name in pairs if v != 0}
     return classes, values
 
 
