@@ -9,15 +9,12 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QListWidget,
-    QListWidgetItem,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -32,10 +29,10 @@ from napari_penumbra.session.model_words import details, model_words
 from napari_penumbra.session.words import duration
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.colors import mute
+from napari_penumbra.widgets.keyed_list import KeyedList, Row
 from napari_penumbra.widgets.messages import MessageBar
 from napari_penumbra.widgets.worker_thread import Task
 
-_MODEL = int(Qt.ItemDataRole.UserRole)
 _FILTER = f"Model (*{SUFFIX})"
 _READONLY = "This study is open read-only: another window writes to it."
 
@@ -70,10 +67,7 @@ class ModelsBox(QWidget):
     # ---------------------------------------------------------------- layout
 
     def _make_widgets(self) -> None:
-        self.list = QListWidget(objectName="model_list", accessibleName="Models")
-        self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setMaximumHeight(7 * self.fontMetrics().lineSpacing())
+        self.list = KeyedList("model_list", "Models", 7)
         self.says = QLabel(wordWrap=True, objectName="model_says")
         self.says.setTextFormat(Qt.TextFormat.PlainText)
         self.says.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -153,20 +147,8 @@ class ModelsBox(QWidget):
             return
         with self.messages.guard("reading the models"):
             infos = self.session.models()
-            picked = self.current()
-            if [info.id for info in infos] != list(self._infos):
-                self.list.blockSignals(True)
-                self.list.clear()
-                for info in infos:
-                    item = QListWidgetItem()
-                    item.setData(_MODEL, info.id)
-                    self.list.addItem(item)
-                self.list.blockSignals(False)
             self._infos = {info.id: info for info in infos}
-            for n, info in enumerate(infos):
-                self.list.item(n).setText(model_words(info))
-                self.list.item(n).setToolTip(info.id)
-            self.select(picked if picked in self._infos else next(iter(self._infos), None))
+            self.list.show_rows([Row(info.id, model_words(info), info.id) for info in infos])
             self.memory.setToolTip(
                 "A prediction process that holds the model answers at once; it gives the memory back when a training "
                 f"needs it, and after this time without work.\n{self.session.warm_words()}"
@@ -180,14 +162,11 @@ class ModelsBox(QWidget):
 
     def current(self) -> str | None:
         """Return the name of the picked model."""
-        item = self.list.currentItem()
-        return None if item is None else str(item.data(_MODEL))
+        return self.list.key()
 
     def select(self, model: str | None) -> None:
         """Pick a model."""
-        for n in range(self.list.count()):
-            if self.list.item(n).data(_MODEL) == model:
-                self.list.setCurrentRow(n)
+        self.list.pick(model)
 
     def _allow(self, *_: object) -> None:
         info = self._infos.get(self.current() or "")

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
     QLabel,
-    QListWidget,
-    QListWidgetItem,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -20,8 +17,8 @@ from napari_penumbra.domain.progress import RunState
 from napari_penumbra.session import RunInfo
 from napari_penumbra.session.words import share
 from napari_penumbra.widgets.buttons import ActionButton
+from napari_penumbra.widgets.keyed_list import KeyedList, Row
 
-_RUN = int(Qt.ItemDataRole.UserRole)
 _NEWEST_WARNINGS = 3
 _NAMES = {"predict": "prediction", "import": "imported model"}
 _PAUSE_TIP = "Saves, frees the graphics card or the processor for you, and waits until Resume."
@@ -45,11 +42,7 @@ class RunList(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.list = QListWidget(objectName="run_list")
-        self.list.setAccessibleName("Runs")
-        self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setMaximumHeight(8 * self.fontMetrics().lineSpacing())
+        self.list = KeyedList("run_list", "Runs", 8)
         self.says = QLabel(wordWrap=True, objectName="run_says")
         self.says.setTextFormat(Qt.TextFormat.PlainText)
         self.says.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -79,33 +72,19 @@ class RunList(QWidget):
     def set_runs(self, infos: Sequence[RunInfo], why_not: str = "") -> None:
         """Show the runs; ``why_not`` says why none can be started now."""
         self._why_not = why_not
-        current = self.current()
-        if [info.id for info in infos] != list(self._infos):
-            self.list.blockSignals(True)
-            self.list.clear()
-            for info in infos:
-                item = QListWidgetItem()
-                item.setData(_RUN, info.id)
-                self.list.addItem(item)
-            self.list.blockSignals(False)
         self._infos = {info.id: info for info in infos}
-        for n, info in enumerate(infos):
-            item = self.list.item(n)
-            item.setText(run_words(info, len(infos) - n))
-            item.setToolTip("\n".join([info.message, *(f"⚠ {text}" for text in info.warnings), info.id]))
-        self.select(current if current in self._infos else infos[0].id if infos else None)
+        tips = ("\n".join([info.message, *(f"⚠ {text}" for text in info.warnings), info.id]) for info in infos)
+        words = (run_words(info, len(infos) - n) for n, info in enumerate(infos))
+        self.list.show_rows([Row(*row) for row in zip(self._infos, words, tips, strict=True)])
         self._allow()
 
     def current(self) -> str | None:
         """Return the id of the selected run."""
-        item = self.list.currentItem()
-        return None if item is None else str(item.data(_RUN))
+        return self.list.key()
 
     def select(self, run: str | None) -> None:
         """Select a run."""
-        for n in range(self.list.count()):
-            if self.list.item(n).data(_RUN) == run:
-                self.list.setCurrentRow(n)
+        self.list.pick(run)
 
     def _on_current(self) -> None:
         self._allow()
