@@ -12,7 +12,7 @@ import pytest
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_penumbra.domain.labels import UNKNOWN
 from napari_penumbra.plugin.compat import camera
@@ -57,6 +57,11 @@ class Reader(Walkthrough):
             self.settle(20)
         QTest.mouseRelease(canvas, LEFT, modifiers, places[-1])
         self.settle(20)
+
+    @property
+    def glow(self) -> Any:
+        """What tints the picture where the brush may paint."""
+        return self.window.findChild(QWidget, "range_glow")
 
     @property
     def labels(self) -> Any:
@@ -135,6 +140,7 @@ def test_a_case_by_hand(reader: Reader) -> None:
     reader.find("range_modality").setCurrentText("Tmax")
     slider = reader.find("range_slider")
     slider.setValue((2.0, slider.maximum()))
+    check_the_range_is_tinted(reader)
     reader.stroke([(z, 45, 20), (z, 45, 45)])
     tmax = case.layers.images["Tmax"].data  # type: ignore[union-attr]
     painted = reader.labels == 2
@@ -171,6 +177,61 @@ def test_a_case_by_hand(reader: Reader) -> None:
         assert study.case("stroke-003").state.value == "annotated"
     np.testing.assert_array_equal(saved.labels, reader.labels)
     assert saved.restored == 0
+
+
+def check_the_range_is_tinted(reader: Reader) -> None:
+    """The slice's voxels in range, on the screen: with the slider, the slice, the plane, the tool; never a label."""
+    before, layers = reader.labels, len(reader.viewer.layers)
+    tmax = reader.widget.bridge.layers.images["Tmax"].data  # type: ignore[union-attr]
+    shown, slider, z = reader.find("range_shown"), reader.find("range_slider"), reader.slice
+    assert (tinted_voxels(reader) == (tmax[z] >= 2.0)).all()
+    slider.setValue((5.0, slider.maximum()))
+    assert (tinted_voxels(reader) == (tmax[z] >= 5.0)).all()
+    assert (tmax[z] >= 5.0).sum() < (tmax[z] >= 2.0).sum()
+    reader.key(Qt.Key.Key_Up)
+    assert (tinted_voxels(reader) == (tmax[z + 1] >= 5.0)).all()
+    reader.key(Qt.Key.Key_2, ALT)
+    at = int(reader.viewer.dims.current_step[1])
+    assert (tinted_voxels(reader) == (tmax[:, at] >= 5.0)).all()
+    reader.key(Qt.Key.Key_1, ALT)
+    reader.key(Qt.Key.Key_Down)
+    for key in (Qt.Key.Key_E, Qt.Key.Key_V):  # erasing is not limited, panning writes nothing
+        reader.key(key)
+        assert not reader.glow.isVisible()
+    reader.key(Qt.Key.Key_B)
+    assert reader.glow.isVisible()
+    shown.click()
+    assert not reader.glow.isVisible()
+    shown.click()
+    reader.viewer.dims.ndisplay = 3
+    assert reader.glow.mask() is None
+    reader.viewer.dims.ndisplay = 2
+    reader.viewer.dims.set_current_step(0, z)
+    slider.setValue((2.0, slider.maximum()))
+    np.testing.assert_array_equal(reader.labels, before)
+    assert len(reader.viewer.layers) == layers
+    assert reader.widget.bridge.can_undo()
+    np.testing.assert_array_equal(reader.on_disk(), before)
+
+
+def tinted_voxels(reader: Reader) -> Any:
+    """Which voxels of the shown slice have another colour on the screen than without the tint: seen, not asked for."""
+    glow = reader.glow
+    QApplication.processEvents()
+    pictures = []
+    for on in (True, False):
+        glow.setVisible(on)
+        pictures.append(reader.window.grab().toImage())
+    glow.setVisible(True)
+    down, across = (int(axis) for axis in reader.viewer.dims.displayed)
+    shape, to_world = reader.labels_layer.data.shape, reader.labels_layer.data_to_world
+    seen = np.zeros((shape[down], shape[across]), bool)
+    for row, column in np.ndindex(seen.shape):
+        voxel = [0, 0, 0]
+        voxel[down], voxel[across] = row, column
+        spot = glow.mapTo(reader.window, glow.on_screen(to_world(voxel), (down, across)).toPoint())
+        seen[row, column] = pictures[0].pixel(spot) != pictures[1].pixel(spot)
+    return seen
 
 
 def test_looking_by_keys_and_mouse(reader: Reader) -> None:

@@ -21,7 +21,8 @@ from napari_penumbra.domain.case import CaseState, Closing, Origin
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.imaging.nifti import write
 from napari_penumbra.plugin.walkthrough import Walkthrough
-from napari_penumbra.session import ahead
+from napari_penumbra.session import switches
+from napari_penumbra.session.switches import PREDICT_AHEAD, remembered
 from napari_penumbra.study.store import Study
 
 CASES = [f"p{n:03d}" for n in range(1, 13)]
@@ -85,7 +86,7 @@ def study(tmp_path: Path) -> Path:
 def walk(
     make_napari_viewer: Callable[..., Any], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Walkthrough]:
-    monkeypatch.setattr(ahead.platformdirs, "user_config_dir", lambda *a, **k: str(tmp_path / "config"))
+    monkeypatch.setattr(switches.platformdirs, "user_config_dir", lambda *a, **k: str(tmp_path / "config"))
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1366, 768)
     pictures = os.environ.get("PENUMBRA_PICTURES")
@@ -207,4 +208,4 @@ def test_what_comes_next_and_how_it_goes(
     assert walk.widget.session.predict_ahead
     QTest.mouseClick(box, Qt.MouseButton.LeftButton, pos=QPoint(8, box.height() // 2))
     assert not walk.widget.session.predict_ahead
-    assert not ahead.remembered()
+    assert not remembered(PREDICT_AHEAD)

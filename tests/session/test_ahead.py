@@ -16,7 +16,7 @@ from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.imaging.nifti import write_nifti
 from napari_penumbra.jobs.job import Job
 from napari_penumbra.jobs.process import WorkerProcess
-from napari_penumbra.session import Session, ahead
+from napari_penumbra.session import Session
 from napari_penumbra.session.ahead import AT_ONCE, FEWEST_LABELLED
 
 TINY = {"patch": [8, 8, 8], "labelled_batch": 1, "unlabelled_batch": 1, "width": 4}
@@ -184,15 +184,6 @@ def test_another_window_knows_such_a_run(session: Session, learnt: Played, play:
     assert session.status.startswith("Predicting the next cases ahead · ")
     session.predict_ahead = False
     assert session.active is None
-
-
-def test_the_switch_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead.platformdirs, "user_config_dir", lambda *a, **k: str(tmp_path / "config"))
-    assert ahead.remembered()
-    ahead.remember(False)
-    assert not ahead.remembered()
-    ahead.remember(True)
-    assert ahead.remembered()
 
 
 @pytest.mark.slow

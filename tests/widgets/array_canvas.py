@@ -43,6 +43,9 @@ class ArrayViews:
         self.on = on
         self.planes_changed.emit(on)
 
+    def show_range(self, on):
+        self.canvas.calls.append(("range shown", on))
+
     def planes_shown(self):
         return self.on
 

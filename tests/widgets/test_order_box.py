@@ -7,7 +7,8 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from napari_penumbra.domain.case import Closing
-from napari_penumbra.session import Session, ahead
+from napari_penumbra.session import Session, switches
+from napari_penumbra.session.switches import PREDICT_AHEAD, remembered
 from napari_penumbra.study import orders
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.case_model import second_line
@@ -17,7 +18,7 @@ from napari_penumbra.widgets.study_page import StudyPage
 
 @pytest.fixture(autouse=True)
 def _own_config(tmp_path, monkeypatch):
-    monkeypatch.setattr(ahead.platformdirs, "user_config_dir", lambda *a, **k: str(tmp_path / "config"))
+    monkeypatch.setattr(switches.platformdirs, "user_config_dir", lambda *a, **k: str(tmp_path / "config"))
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_predicting_ahead_is_on_until_it_is_switched_off_and_that_is_remembered(
     qtbot.mouseClick(box, Qt.MouseButton.LeftButton, pos=QPoint(8, box.height() // 2))
     assert not study.predict_ahead
     assert "Switched off" in box.toolTip()
-    assert not ahead.remembered()
+    assert not remembered(PREDICT_AHEAD)
     another = Session()
     again = StudyPage(another, page.cases)
     qtbot.addWidget(again)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from napari_penumbra.session import switches
 from napari_penumbra.widgets.canvas import Range
 from napari_penumbra.widgets.range_box import RangeBox, range_words
 
@@ -67,6 +68,21 @@ def test_an_image_of_one_value(box):
     box.set_case(["flat"], "flat", lambda name: (3.0, 3.0))
     box.switch.click()
     assert box.range() == Range("flat", -math.inf, math.inf, True, False)
+
+
+def test_showing_it_in_the_picture_is_a_switch_that_is_remembered(box, qtbot, tmp_path, monkeypatch):
+    told = []
+    box.shown_changed.connect(told.append)
+    monkeypatch.setattr(switches.platformdirs, "user_config_dir", lambda *a, **k: str(tmp_path / "config"))
+    box.switch.click()
+    assert box.shown.isChecked()
+    box.told.clear()
+    box.shown.click()
+    assert told == [False]
+    assert box.told == [], "what it keeps to is the same"
+    again = RangeBox()
+    qtbot.addWidget(again)
+    assert not again.shown.isChecked()
 
 
 def test_words():

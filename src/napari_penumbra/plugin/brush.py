@@ -37,6 +37,11 @@ class Limit:
     paint: bool
     erase: bool
 
+    @property
+    def narrow(self) -> bool:
+        """Whether it ends anywhere: without ends every number is within it."""
+        return np.isfinite(self.low) or np.isfinite(self.high)
+
     def holds_for(self, value: int) -> bool:
         """Whether it limits strokes of this label value; background erases."""
         return self.erase if value == BACKGROUND else self.paint

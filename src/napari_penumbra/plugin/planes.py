@@ -16,9 +16,11 @@ import numpy.typing as npt
 from qtpy.QtCore import Qt, QTimer
 
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, UNKNOWN_COLOR, LabelScheme
+from napari_penumbra.plugin.brush import Limit
 from napari_penumbra.plugin.crosshair import Crosshair
 from napari_penumbra.plugin.geometry import OPPOSITE
 from napari_penumbra.plugin.layers import LABELS_OPACITY
+from napari_penumbra.plugin.range_glow import TINT
 from napari_penumbra.plugin.slices import ORDERS, plane
 from napari_penumbra.widgets.canvas import Plane
 from napari_penumbra.widgets.plane_view import PlanesPanel, Slice
@@ -47,6 +49,7 @@ class Planes:
         self._dock: Any = None
         self.labels: Any = None
         self._image: Any = None
+        self._limit: Limit | None = None
         self._letters: tuple[str, str, str] | None = None
         self._colors: npt.NDArray[np.uint8] = np.zeros((256, 4), np.uint8)
         self._spots: list[float] = [0.0, 0.0, 0.0]
@@ -83,6 +86,12 @@ class Planes:
         """Show this modality's layer."""
         self._image = layer
         self.draw_soon()
+
+    def set_limit(self, limit: Limit | None) -> None:
+        """Tint what lies within a limit and has no label; None ends it."""
+        if limit is not self._limit:
+            self._limit = limit
+            self.draw_soon()
 
     @property
     def visible(self) -> bool:
@@ -224,12 +233,20 @@ class Planes:
         return Slice(
             name.capitalize(),
             self._grey(tuple(cut)),
-            self._colors[self.labels.data[tuple(cut)]],
+            self._over(tuple(cut)),
             (scale[down], scale[across]),
             flip,
             letters,
             (place[down], place[across]),
         )
+
+    def _over(self, cut: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
+        """Colours to lay over a slice: the labels, and the tint."""
+        labels = self.labels.data[cut]
+        colors = self._colors[labels]
+        if self._limit is not None:
+            colors[self._limit.inside(cut) & (labels == BACKGROUND)] = TINT
+        return colors
 
     def _grey(self, cut: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
         layer = self._image

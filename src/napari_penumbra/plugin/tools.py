@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from psygnal import Signal
+
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelScheme
 from napari_penumbra.plugin.brush import Brush, Limit
 from napari_penumbra.widgets.canvas import Tool
@@ -12,6 +14,8 @@ from napari_penumbra.widgets.canvas import Tool
 MODES: dict[Tool, str] = {"paint": "paint", "erase": "erase", "fill": "fill", "pick": "pick", "pan": "pan_zoom"}
 _TOOL_OF_MODE: dict[str, Tool] = {mode: tool for tool, mode in MODES.items()}
 DEFAULT_BRUSH_MM = 5.0
+_WRITING = ("paint", "fill", "erase", "polygon")
+"""Modes of napari's that keep to a limit."""
 
 
 class Tools:
@@ -21,7 +25,14 @@ class Tools:
     ----------
     on_class, on_tool
         Called with the new value when it changes, by whatever means.
+
+    Signals
+    -------
+    limit_changed
+        What `limit` answers may have changed.
     """
+
+    limit_changed = Signal()
 
     def __init__(self, on_class: Callable[[int], None], on_tool: Callable[[str], None]) -> None:
         self._on_class = on_class
@@ -85,6 +96,15 @@ class Tools:
         """Paint only where this holds; everywhere if None. It ends with the case."""
         if self._brush is not None:
             self._brush.limit = limit
+            self.limit_changed.emit()
+
+    def limit(self) -> Limit | None:
+        """Limit that the tool in hand keeps to; None when it may write everywhere, or writes nothing."""
+        if self._brush is None or self._brush.limit is None or str(self._layer.mode) not in _WRITING:
+            return None
+        value = BACKGROUND if str(self._layer.mode) == "erase" else int(self._layer.selected_label)
+        limit = self._brush.limit
+        return limit if limit.narrow and limit.holds_for(value) else None
 
     def hold(self, on: bool) -> None:
         """Let a press on the picture change nothing for a while: it means something else."""
@@ -113,9 +133,11 @@ class Tools:
         if value != self._value:
             self._value = value
             self._on_class(value)
+        self.limit_changed.emit()
 
     def _on_mode(self, event: Any = None) -> None:
         tool = _TOOL_OF_MODE.get(str(self._layer.mode))
         if tool is not None and tool != self._tool:
             self._tool = tool
             self._on_tool(tool)
+        self.limit_changed.emit()

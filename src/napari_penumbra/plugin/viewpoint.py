@@ -30,7 +30,7 @@ def view_of(viewer: Any, layer: Any) -> View:
     dims = viewer.dims
     extra = dims.ndim - 3
     here = np.asarray(dims.point[extra:], dtype=np.float64)
-    index = np.clip(np.rint(_to_voxels(layer, here)), 0, shape - 1).astype(int)
+    index = np.clip(np.rint(to_voxels(layer, here)), 0, shape - 1).astype(int)
     point = voxel_at(viewer, layer, viewer.cursor.position) if _mouse_is_over(viewer) else None
     if dims.ndisplay == 3:
         return View(None, int(index[0]), ((0, 0, 0), _triple(shape)), point)
@@ -41,8 +41,8 @@ def view_of(viewer: Any, layer: Any) -> View:
     for a, reach, middle in zip(shown, half, camera(viewer).center[-2:], strict=True):
         first, last = here.copy(), here.copy()
         first[a], last[a] = middle - reach, middle + reach
-        low[a] = int(np.clip(np.floor(_to_voxels(layer, first)[a] + 0.5), 0, shape[a]))
-        high[a] = int(np.clip(np.ceil(_to_voxels(layer, last)[a] + 0.5), 0, shape[a]))
+        low[a] = int(np.clip(np.floor(to_voxels(layer, first)[a] + 0.5), 0, shape[a]))
+        high[a] = int(np.clip(np.ceil(to_voxels(layer, last)[a] + 0.5), 0, shape[a]))
     return View(axis, int(index[axis]), (_triple(low), _triple(high)), point)
 
 
@@ -50,12 +50,12 @@ def voxel_at(viewer: Any, layer: Any, position: Any) -> Voxel | None:
     """Find the voxel at a place of the world; None outside the scan and in a 3D view, where a click is a whole ray."""
     if viewer.dims.ndisplay == 3:
         return None
-    voxel = np.rint(_to_voxels(layer, np.asarray(position, dtype=np.float64)[-3:])).astype(int)
+    voxel = np.rint(to_voxels(layer, np.asarray(position, dtype=np.float64)[-3:])).astype(int)
     inside = ((voxel >= 0) & (voxel < layer.data.shape)).all()
     return _triple(voxel) if inside else None
 
 
-def _to_voxels(layer: Any, world: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def to_voxels(layer: Any, world: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """World to voxels of a layer whose axes lie along the world's, as all of ours do."""
     return (world - np.asarray(layer.translate)) / np.asarray(layer.scale)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from psygnal import Signal
@@ -11,6 +12,7 @@ from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.plugin import slices
 from napari_penumbra.plugin.modalities import Modalities
 from napari_penumbra.plugin.planes import Planes
+from napari_penumbra.plugin.range_glow import RangeGlow
 from napari_penumbra.plugin.tools import Tools
 from napari_penumbra.plugin.window_drag import WindowDrag
 from napari_penumbra.widgets.canvas import Plane
@@ -33,15 +35,21 @@ class CaseViews:
     def __init__(self, viewer: Any, modalities: Modalities, tools: Tools) -> None:
         self._viewer = viewer
         self._modalities = modalities
+        self._tools = tools
+        self._glow: RangeGlow | None = None
+        self._glowing = True
         self.planes = Planes(viewer, self.planes_changed.emit)
         self._drag = WindowDrag(viewer, modalities.contrast, modalities.set_contrast, tools.hold)
         self._callback = self._on_press
+        tools.limit_changed.connect(self._show_limit)
         viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         viewer.mouse_drag_callbacks.append(self._callback)
 
     def close(self) -> None:
         """Let go of the viewer."""
+        self._tools.limit_changed.disconnect(self._show_limit)
         self._drag.close()
+        self._end_glow()
         self.planes.close()
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
         if self._callback in self._viewer.mouse_drag_callbacks:
@@ -51,10 +59,12 @@ class CaseViews:
         """Take up a new case."""
         self.planes.attach(labels, scheme, letters)
         self.front_changed()
+        self._show_limit()
 
     def detach(self) -> None:
         """Let the case go."""
         self.planes.detach()
+        self._show_limit()
 
     def front_changed(self, _what: object = None) -> None:
         """Another modality is in front, or it is windowed differently."""
@@ -63,6 +73,24 @@ class CaseViews:
     def changed(self) -> None:
         """Voxels have changed."""
         self.planes.draw_soon()
+
+    def _show_limit(self) -> None:
+        """Tint what the tool in hand may write to, on all planes that are seen."""
+        labels = self.planes.labels
+        limit = self._tools.limit() if self._glowing and labels is not None else None
+        self.planes.set_limit(limit)
+        if limit is not None and self._glow is None:
+            self._glow = RangeGlow(self._viewer)
+        if self._glow is not None:
+            with suppress(RuntimeError):  # napari may have deleted its canvas already
+                self._glow.show_limit(labels, limit)
+
+    def _end_glow(self) -> None:
+        glow, self._glow = self._glow, None
+        if glow is not None:
+            with suppress(RuntimeError):
+                glow.show_limit(None, None)
+                glow.deleteLater()
 
     def _on_ndisplay(self, event: Any = None) -> None:
         self.solid_changed.emit(self.solid())
@@ -95,6 +123,11 @@ class CaseViews:
     def planes_shown(self) -> bool:
         """Whether the two planes across are shown."""
         return self.planes.visible
+
+    def show_range(self, on: bool) -> None:
+        """Tint what brush and fill may write to, or not."""
+        self._glowing = on
+        self._show_limit()
 
     def windows(self) -> tuple[str, ...]:
         """Names of the windows for the modality in front."""

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
-
-import platformdirs
 
 from napari_penumbra.domain.case import CaseRow, CaseState, Role
 from napari_penumbra.domain.errors import PenumbraError, UsageError
 from napari_penumbra.domain.progress import Kind, Progress, RunState
-from napari_penumbra.imaging.atomic import write_text
 from napari_penumbra.jobs.job import Job
 from napari_penumbra.session.review import Review
 from napari_penumbra.session.warm import Warm
@@ -197,23 +193,3 @@ class Ahead(Review, Warm):
         super()._begin()
         self._ahead = next((run for run in self._live if f"-{TITLE}-" in run), "")
         self._due = True
-
-
-# ---------------------------------------------------------------------- remembered on this machine
-
-
-def _file() -> Path:
-    return Path(platformdirs.user_config_dir("napari-penumbra", appauthor=False)) / "predict-ahead.txt"
-
-
-def remembered() -> bool:
-    """Whether the reader wants cases predicted ahead: as switched last on this machine, at first yes."""
-    with suppress(OSError, UnicodeDecodeError):
-        return _file().read_text(encoding="utf-8").strip() != "off"
-    return True
-
-
-def remember(wanted: bool) -> None:
-    """Remember the switch on this machine; raises `DiskError` in words."""
-    _file().parent.mkdir(parents=True, exist_ok=True)
-    write_text(_file(), "on" if wanted else "off")

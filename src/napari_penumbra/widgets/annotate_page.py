@@ -109,6 +109,8 @@ class AnnotatePage(QWidget):
         self.tools.tool_picked.connect(self.canvas.select_tool)
         self.tools.brush_changed.connect(self.canvas.set_brush)
         self.tools.range.changed.connect(self.canvas.set_range)
+        self.tools.range.shown_changed.connect(self.canvas.views.show_range)
+        self.canvas.views.show_range(self.tools.range.shown.isChecked())
         self.tools.undo_pressed.connect(self.canvas.undo)
         self.tools.redo_pressed.connect(self.canvas.redo)
         self.strip.picked.connect(self.canvas.show_modality)

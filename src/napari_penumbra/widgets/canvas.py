@@ -69,6 +69,12 @@ class Views(Protocol):
     def planes_shown(self) -> bool:
         """Whether they are shown."""
 
+    def show_range(self, on: bool) -> None:
+        """Tint the voxels that brush and fill may write to while they keep to a range; at first it is on.
+
+        It is drawn over the picture, is part of no labels, and goes with the tool and with the range.
+        """
+
     def windows(self) -> tuple[str, ...]:
         """Names of the clinical windows for the modality in front, the usual one first; none for a colour picture."""
 

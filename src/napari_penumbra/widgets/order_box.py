@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayou
 
 from napari_penumbra.domain.errors import DiskError, PenumbraError
 from napari_penumbra.session import Session
-from napari_penumbra.session.ahead import remember, remembered
+from napari_penumbra.session.switches import PREDICT_AHEAD, remember, remembered
 from napari_penumbra.study import orders
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.colors import mute
@@ -48,7 +48,7 @@ class OrderBox(QWidget):
         self.words = QLabel(objectName="order_words", wordWrap=True)
         mute(self.words)
         self.ahead = QCheckBox("Predict the next cases ahead", objectName="predict_ahead")
-        self.ahead.setChecked(remembered())
+        self.ahead.setChecked(remembered(PREDICT_AHEAD))
         session.order = str(self.order.currentData())
         session.predict_ahead = self.ahead.isChecked()
         self._lay_out()
@@ -85,5 +85,5 @@ class OrderBox(QWidget):
     def _on_ahead(self, wanted: bool) -> None:
         self.session.predict_ahead = wanted
         with suppress(DiskError):  # then it is as before the next time: not worth a word now
-            remember(wanted)
+            remember(PREDICT_AHEAD, wanted)
         self.changed.emit()

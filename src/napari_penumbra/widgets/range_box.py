@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleRangeSlider
 
+from napari_penumbra.domain.errors import DiskError
+from napari_penumbra.session.switches import SHOW_RANGE, remember, remembered
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.canvas import Range
 
@@ -25,9 +28,12 @@ class RangeBox(QWidget):
     -------
     changed : (Range | None)
         What to keep to from now on; None for nothing.
+    shown_changed : (bool)
+        Tint in the picture what lies in the range, or not.
     """
 
     changed = Signal(object)
+    shown_changed = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -54,12 +60,15 @@ class RangeBox(QWidget):
         self.paint.setToolTip("Painting and filling keep to the range.")
         self.erase = QCheckBox("Erase", objectName="range_erase")
         self.erase.setToolTip("Erasing keeps to the range, too.")
+        self.shown = QCheckBox("Show", objectName="range_shown", checked=remembered(SHOW_RANGE))
+        self.shown.setToolTip("Tints the voxels in the range while a tool keeps to it; no label is changed by that.")
         self._lay_out()
         self.switch.toggled.connect(self._on_switch)
         self.modality.currentTextChanged.connect(self._on_modality)
         self.slider.valueChanged.connect(self._on_slider)
         for box in (self.paint, self.erase):
             box.toggled.connect(self.send)
+        self.shown.toggled.connect(self._on_shown)
         self._on_switch()
 
     def _lay_out(self) -> None:
@@ -71,6 +80,7 @@ class RangeBox(QWidget):
         for widget in (QLabel("for"), self.paint, self.erase):
             uses.addWidget(widget)
         uses.addStretch(1)
+        uses.addWidget(self.shown)
         self.options = QWidget()
         inner = QVBoxLayout(self.options)
         inner.setContentsMargins(0, 0, 0, 0)
@@ -116,6 +126,11 @@ class RangeBox(QWidget):
     def send(self, _what: object = None) -> None:
         """Say what to keep to."""
         self.changed.emit(self.range())
+
+    def _on_shown(self, on: bool) -> None:
+        with suppress(DiskError):  # then it is as before the next time: not worth a word now
+            remember(SHOW_RANGE, on)
+        self.shown_changed.emit(on)
 
     def _on_switch(self, _on: object = None) -> None:
         on = self.switch.isChecked()
