@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 SPARE = 2 << 30
 SECONDS = 10.0
+ASLEEP = 120.0
+"""Seconds after which a child that does nothing at all hangs too."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,15 @@ class Reader:
             assert self._child.stdout.readline() == b"ready\n"
         return self._child
 
+    def _answers(self, child: subprocess.Popen[bytes]) -> bool:
+        """Wait for an answer as long as it may take: in the child's own time, because a busy machine is no hang."""
+        process = psutil.Process(child.pid)
+        began, worked = time.monotonic(), sum(process.cpu_times()[:2])
+        while not select.select([child.stdout], [], [], 0.5)[0]:
+            if sum(process.cpu_times()[:2]) - worked > SECONDS or time.monotonic() - began > ASLEEP:
+                return False
+        return True
+
     def read(self, path: Path) -> Answer:
         """Have a file read as an image and as labels."""
         child = self._start()
@@ -72,8 +85,7 @@ class Reader:
         began = time.monotonic()
         child.stdin.write(json.dumps(str(path)).encode() + b"\n")
         child.stdin.flush()
-        ready, _, _ = select.select([child.stdout], [], [], SECONDS)
-        if not ready:
+        if not self._answers(child):
             self.close()
             return Answer("hangs", str(path))
         line = child.stdout.readline()
