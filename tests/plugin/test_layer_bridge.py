@@ -484,6 +484,20 @@ def test_confidence_is_drawn_only_below_the_threshold(viewer: Any, bridge: Layer
     assert viewer.layers["p008 · confidence"].contrast_limits[1] == pytest.approx(0.4)
 
 
+def test_on_the_same_slice_the_outline_alone_is_drawn_anew(viewer: Any, bridge: LayerBridge) -> None:
+    bridge.show(predicted_case())
+    bridge.go_to(a_region())
+    drawn = []
+    for layer in viewer.layers:
+        layer.events.set_data.connect(lambda event: drawn.append(event.source.name))
+    bridge.go_to(a_region((6, 20, 10)))
+    assert drawn == ["p007 · region"]
+    outline, labels = viewer.layers["p007 · region"], viewer.layers["p007 · labels"]
+    middle = np.argwhere(outline.data).mean(axis=0)
+    np.testing.assert_allclose(outline.data_to_world(middle), labels.data_to_world((6.5, 21.5, 12)))
+    assert viewer.dims.nsteps[0] == GRID.array_shape[0]
+
+
 def test_3d_does_not_warn_about_outlines(viewer: Any, bridge: LayerBridge) -> None:
     bridge.show(predicted_case())
     bridge.go_to(a_region())

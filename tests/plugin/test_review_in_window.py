@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.regions import Region
 from napari_penumbra.imaging.files import read_labels
 from napari_penumbra.imaging.nifti import write
+from napari_penumbra.plugin import strokes
 from napari_penumbra.plugin.walkthrough import Walkthrough
 from napari_penumbra.study.store import Study
 
@@ -77,7 +80,35 @@ def inside(walk: Walkthrough, region: Region) -> np.ndarray:
     return walk.widget.bridge.labels()[region.slices][region.mask]
 
 
-def test_a_case_is_reviewed_by_keys_and_mouse(walk: Walkthrough) -> None:
+@contextmanager
+def counted(walk: Walkthrough, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """Count what a key costs: how often each layer is drawn anew, and what is asked of the canvas and of the study."""
+    seen: Counter[str] = Counter()
+
+    def count(owner: Any, method: str) -> None:
+        asked = getattr(owner, method)
+
+        def ask(*arguments: Any) -> Any:
+            seen[f"asked {method}"] += 1
+            return asked(*arguments)
+
+        monkeypatch.setattr(owner, method, ask)
+
+    def drawn(event: Any) -> None:
+        seen[event.source.name.split(" · ")[1]] += 1
+
+    count(strokes, "_whole")
+    count(walk.widget.session, "compare_choices")
+    layers = list(walk.viewer.layers)
+    for layer in layers:
+        layer.events.set_data.connect(drawn)
+    yield seen
+    monkeypatch.undo()
+    for layer in layers:
+        layer.events.set_data.disconnect(drawn)
+
+
+def test_a_case_is_reviewed_by_keys_and_mouse(walk: Walkthrough, monkeypatch: pytest.MonkeyPatch) -> None:
     dock, study = walk.widget.dock, walk.widget.session.opened()
     walk.open_case("p001")
     assert dock.page() == "review"
@@ -88,11 +119,21 @@ def test_a_case_is_reviewed_by_keys_and_mouse(walk: Walkthrough) -> None:
 
     # N, A, X, U: each goes on to the next region, the slice with it.
     walk.press(Qt.Key.Key_N)
+    walk.settle(600)
     assert dock.review.current == 0
     assert walk.viewer.dims.current_step[0] == regions(walk)[0].center[0]
-    walk.press(Qt.Key.Key_A)
-    walk.press(Qt.Key.Key_X)
-    walk.press(Qt.Key.Key_U)
+    with counted(walk, monkeypatch) as seen:
+        walk.press(Qt.Key.Key_A)
+    once = ("DWI", "prediction", "labels", "region", "asked _whole")
+    assert [seen[what] for what in once] == [1] * 5, seen
+    with counted(walk, monkeypatch) as seen:
+        walk.press(Qt.Key.Key_X)
+    assert [seen[what] for what in once] == [1, 1, 2, 1, 1], "the labels are written to, then sliced anew"
+    walk.settle(600)
+    with counted(walk, monkeypatch) as seen:
+        walk.press(Qt.Key.Key_U)
+        walk.settle(600)
+    assert seen["asked compare_choices"] == 1, "asked once, when the keys pause"
     assert verdicts(walk)[:3] == [Verdict.ACCEPT, Verdict.REJECT, Verdict.UNKNOWN]
     accepted, rejected, unknown, fixed, _ = regions(walk)
     assert (inside(walk, accepted) == 1).all()

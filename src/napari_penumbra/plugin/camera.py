@@ -16,7 +16,7 @@ _FITS = (0.05, 0.6)
 _MARGIN = 2.5
 
 
-def go_to_region(viewer: Any, layer: Any, region: Region) -> None:
+def go_to_region(viewer: Any, layer: Any, region: Region) -> bool:
     """Show a region: its centre's slice, the camera on it, the zoom changed only if it would not be seen well.
 
     Parameters
@@ -25,8 +25,14 @@ def go_to_region(viewer: Any, layer: Any, region: Region) -> None:
         A napari viewer.
     layer
         A layer on the case's grid, for the way from voxels to world.
+
+    Returns
+    -------
+    bool
+        Whether another slice is shown than before, so that all layers were sliced anew.
     """
     dims = viewer.dims
+    before = tuple(dims.point)
     center = np.asarray(layer.data_to_world(region.center), dtype=np.float64)
     extra = dims.ndim - len(center)
     hidden = [d for d in dims.not_displayed if d >= extra]
@@ -36,6 +42,7 @@ def go_to_region(viewer: Any, layer: Any, region: Region) -> None:
     camera(viewer).center = (0.0, 0.0, 0.0)[: 3 - len(shown)] + tuple(float(center[a]) for a in shown)
     size = (np.array(region.box[1]) - np.array(region.box[0])) * np.asarray(layer.scale)
     zoom_to(viewer, [float(size[a]) for a in shown[-2:]])
+    return tuple(dims.point) != before
 
 
 def zoom_to(viewer: Any, size_mm: list[float]) -> None:

@@ -190,7 +190,7 @@ class LayerBridge:
         where = np.nonzero(old != values)
         indices = tuple(axis + start for axis, start in zip(where, box[0], strict=True))
         if indices[0].size:
-            layer.data_setitem(indices, values[where])
+            layer.data_setitem(indices, values[where], refresh=False)
             layer.refresh()
 
     def undo(self) -> None:
@@ -320,11 +320,14 @@ class LayerBridge:
         """Move to a region and mark its outline."""
         if self.layers is None or self._open is None:
             return
-        go_to_region(self.viewer, self.layers.labels, region)
         self._region = region
         if self._outline is not None:
-            move_outline(self._outline, self._open.grid, region, plane_of(self.viewer))
+            # Moved first, it is sliced once, with all other layers; on the same slice nobody else is.
+            move_outline(self.viewer, self._outline, self._open.grid, region, plane_of(self.viewer))
+            if not go_to_region(self.viewer, self.layers.labels, region):
+                self._outline.refresh()
             return
+        go_to_region(self.viewer, self.layers.labels, region)
         active = self.viewer.layers.selection.active
         self._outline = make_outline(self._open.name, self._open.grid, region, plane_of(self.viewer))
         self._own.add(self._outline)
@@ -396,7 +399,8 @@ class LayerBridge:
 
     def _on_plane(self, event: Any = None) -> None:
         if self._outline is not None and self._region is not None and self._open is not None:
-            move_outline(self._outline, self._open.grid, self._region, plane_of(self.viewer))
+            move_outline(self.viewer, self._outline, self._open.grid, self._region, plane_of(self.viewer))
+            self._outline.refresh()
         self._contours.redraw()
         self._preview.redraw()
         QTimer.singleShot(0, self._tools.plane_changed)  # after the layers know of the new plane

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -65,15 +65,24 @@ def make_outline(name: str, grid: Grid, region: Region, plane: Sequence[int]) ->
     return layer
 
 
-def move_outline(layer: Any, grid: Grid, region: Region, plane: Sequence[int]) -> None:
-    """Let an outline's layer show another region. It has no history that could be mixed up: nobody paints on it."""
+def move_outline(viewer: Any, layer: Any, grid: Grid, region: Region, plane: Sequence[int]) -> None:
+    """Let an outline's layer show another region. It has no history that could be mixed up: nobody paints on it.
+
+    The layer is left to be refreshed by the caller, who may be about to change the slice of all layers anyway.
+    """
     data, place = outline_of(region, grid, plane)
-    # It lies inside the case, whose extent stays; told of it three times, napari would slice all layers each time.
-    extent = getattr(layer.events, "extent", None)
-    with nullcontext() if extent is None else extent.blocker():
+    scaled = tuple(layer.scale) != tuple(place["scale"])
+    with ExitStack() as quiet:
+        quiet.enter_context(layer._block_refresh())  # or it would be sliced and drawn once for each of these
+        # It lies inside the case, whose extent stays; told of every step, napari would slice and measure all layers
+        # each time. In another plane the slider has other steps: then it must measure.
+        if extent := getattr(layer.events, "extent", None):
+            quiet.enter_context(extent.blocker())
+        for event in () if scaled else (layer.events.data, layer.events.translate):
+            quiet.enter_context(event.blocker(viewer._on_layers_change))
         layer.data = data
         layer.editable = False  # napari allows it again with every new array
-        if tuple(layer.scale) != tuple(place["scale"]):
+        if scaled:
             layer.scale = place["scale"]
         layer.translate = place["translate"]
 

@@ -43,6 +43,7 @@ class Session(Drafts, TakingBack, Comparing, Ahead, Trust, Exporting, DicomImpor
         """Pass on what workers and the writer of drafts have said since the last call. Cheap."""
         self.collect_draft()
         super().poll()
+        self._catch_up()
 
 
 __all__ = ["Preflight", "Recommendation", "RunInfo", "Session"]

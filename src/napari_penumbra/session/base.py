@@ -28,7 +28,7 @@ class Base:
         self.study: Study | None = None
         self.reader = reader_name()
         self.notices: list[str] = []
-        self._status = ""
+        self._status, self._status_due = "", False
         self._update_status()
 
     # ---------------------------------------------------------------- study
@@ -137,12 +137,19 @@ class Base:
     @property
     def status(self) -> str:
         """What the background is doing, in words; never empty."""
+        self._catch_up()
         return self._status
 
     def _words(self) -> str:
         return idle_words(self)
 
+    def _catch_up(self) -> None:
+        """Find the words anew if somebody has left that for later."""
+        if self._status_due:
+            self._update_status()
+
     def _update_status(self) -> None:
+        self._status_due = False
         words = self._words()
         if words != self._status:
             self._status = words

@@ -183,3 +183,8 @@ class Cases(Together):
     def _changed(self, name: str) -> None:
         self.case_changed.emit(name)
         self._update_status()
+
+    def _judged(self, name: str) -> None:
+        """A case has another verdict: words that count the whole study can wait until the next `poll`."""
+        self.case_changed.emit(name)
+        self._status_due = True

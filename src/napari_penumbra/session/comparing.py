@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -42,6 +42,7 @@ class Comparing(Base):
         annotation comes first, then other readers, then predictions from the newest on, then older revisions.
         """
         found = self.opened().sources(name)
+        title = self._titles()
         seen: set[str] = set()
         ranked: list[tuple[int, Choice]] = []
         for source in found:
@@ -52,35 +53,30 @@ class Comparing(Base):
                 if model in seen:
                     continue
                 seen.add(model)
-            ranked.append((_rank(source), self._choice(source, model)))
+            ranked.append((_rank(source), _choice(source, title(model) if model else "")))
         ranked.sort(key=lambda pair: pair[0])  # stable: within a rank the newest stays first
         return [choice for _, choice in ranked]
 
-    def _choice(self, source: Source, model: str) -> Choice:
-        when = moment(source.created)
-        if source.kind is SourceKind.PREDICTION:
-            model = self.model_title(model)
-            return Choice(source.key, f"{model} · predicted {when}", model, source.kind)
-        if source.kind is SourceKind.READING:
-            state = "" if source.closing is not Closing.DRAFT else " · draft"
-            return Choice(source.key, f"Read again by {source.who}{state} · {when}", source.who, source.kind)
-        state = "out of the pool" if source.withdrawn else str(source.closing)
-        now = "Annotation now" if source.current else "Revision"
-        title = f"{now} {source.key} · {state} · {source.who} · {when}"
-        return Choice(source.key, title, f"{source.who} {source.key}", source.kind)
-
     def model_title(self, model: str) -> str:
         """Name a training for people: its method, when it was started, and whether it is or was the champion."""
+        return self._titles()(model)
+
+    def _titles(self) -> Callable[[str], str]:
+        """What names trainings, after one look at the study for all of them."""
         champions = self.opened().champions()
         rows = {row.id: row for row in self.opened().runs()}
-        method = rows[model].method.replace("-", " ") if model in rows else model
-        trained = moment(rows[model].created) if model in rows else ""
-        if champions and model == champions[-1]:
-            return f"★ {method} (champion, {trained})"
         earlier = [run for run in champions if run != champions[-1]]
-        if earlier and model == earlier[-1]:
-            return f"{method} (the champion before, {trained})"
-        return f"{method} ({trained})" if trained else method
+
+        def title(model: str) -> str:
+            method = rows[model].method.replace("-", " ") if model in rows else model
+            trained = moment(rows[model].created) if model in rows else ""
+            if champions and model == champions[-1]:
+                return f"★ {method} (champion, {trained})"
+            if earlier and model == earlier[-1]:
+                return f"{method} (the champion before, {trained})"
+            return f"{method} ({trained})" if trained else method
+
+        return title
 
     def model_of(self, run: str) -> str:
         """Name the training behind a run: the run itself, or for a prediction the training whose checkpoint it used."""
@@ -177,6 +173,19 @@ class Comparing(Base):
             self.case_changed.emit(name)
             self._update_status()
         return made
+
+
+def _choice(source: Source, model: str) -> Choice:
+    when = moment(source.created)
+    if source.kind is SourceKind.PREDICTION:
+        return Choice(source.key, f"{model} · predicted {when}", model, source.kind)
+    if source.kind is SourceKind.READING:
+        state = "" if source.closing is not Closing.DRAFT else " · draft"
+        return Choice(source.key, f"Read again by {source.who}{state} · {when}", source.who, source.kind)
+    state = "out of the pool" if source.withdrawn else str(source.closing)
+    now = "Annotation now" if source.current else "Revision"
+    title = f"{now} {source.key} · {state} · {source.who} · {when}"
+    return Choice(source.key, title, f"{source.who} {source.key}", source.kind)
 
 
 def _rank(source: Source) -> int:

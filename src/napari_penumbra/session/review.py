@@ -112,7 +112,7 @@ class Review(Cases):
         _refuse_older(name, prediction, prediction_id)
         entries = [(region.box, verdict, region.voxels) for region, verdict in verdicts]
         made = study.decide_all(name, prediction.id, entries, self.reader)
-        self._changed(name)
+        self._judged(name)
         return made
 
     def undo_decision(self, name: str) -> Decision | None:
@@ -123,7 +123,7 @@ class Review(Cases):
             return None
         last = max(decisions, key=lambda decision: decision.id)
         study.undo_decision(last.id)
-        self._changed(name)
+        self._judged(name)
         return last
 
     def accept(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from sqlalchemy import Row, RowMapping, Select, func, select
 
@@ -83,7 +84,9 @@ def facts(core: Core, name: str | None = None) -> list[CaseFacts]:
     return found
 
 
+@cache
 def _query() -> Select[tuple[object, ...]]:
+    """Put the question together once: that takes longer than the answer does."""
     revision = (
         select(AnnotationTable.case_id, func.max(AnnotationTable.revision).label("newest"))
         .where(AnnotationTable.withdrawn.is_(None))

@@ -91,7 +91,7 @@ class CaseFolds(QWidget):
             one.toggled.connect(partial(self._on_toggled, one))
         self.compare_box.jump.clicked.connect(self._open_compare)
         self._folded_soon = QTimer(self, singleShot=True, interval=FOLDED_MS)
-        self._folded_soon.timeout.connect(lambda: self._refresh_boxes(folded=True))
+        self._folded_soon.timeout.connect(partial(self._show, folded=True))
         self.readers_box.compare_wished.connect(lambda key: self.show_pair(SCREEN, key))
         self.history_box.compare_wished.connect(self.show_pair)
         self.readers.consensus_made.connect(self._on_consensus)
@@ -100,12 +100,12 @@ class CaseFolds(QWidget):
         self.cases.opened.connect(self.refresh)
         self.cases.cleared.connect(self.refresh)
         self.cases.changed.connect(self.refresh)
-        self.session.case_changed.connect(self.refresh, thread="main")
+        self.session.case_changed.connect(self._on_case_changed, thread="main")
 
     def disconnect_all(self) -> None:
         """Stop listening to canvas and session."""
         self._folded_soon.stop()
-        self.session.case_changed.disconnect(self.refresh)
+        self.session.case_changed.disconnect(self._on_case_changed)
         self.compare.disconnect_all()
 
     # ---------------------------------------------------------------- one open at a time
@@ -146,23 +146,29 @@ class CaseFolds(QWidget):
 
     # ---------------------------------------------------------------- showing
 
+    def _on_case_changed(self, _name: str) -> None:
+        """A verdict does not wait for what is folded away: the study is asked when the reader pauses."""
+        if self.any_open():
+            self.refresh()
+        else:
+            self._folded_soon.start()
+
     def refresh(self, _what: object = None) -> None:
-        """Show what can be done with the case as it is now."""
+        """Show what can be done with the case as it is now; what is folded away follows when the reader pauses."""
+        self._show(folded=False)
+        self._folded_soon.start()
+
+    def _show(self, *, folded: bool) -> None:
+        """Show what can be done, and what the folds hold: the open one, or those that are folded away."""
         row = self.cases.row()
         blind = self.session.is_blind(self.cases.name)
         self.setVisible(row is not None)
         self.take_back.setVisible(row is not None and row.state.labelled and not blind)
         self.take_back.allow(self.readers.why_readonly())
         if row is not None and self.isVisible():
-            # What is folded away is asked of the study when the reader pauses: a verdict must not wait for it.
-            self._refresh_boxes(folded=False)
-            self._folded_soon.start()
-
-    def _refresh_boxes(self, *, folded: bool) -> None:
-        for one in self._folds:
-            box = one.content().layout().itemAt(0).widget()
-            if one.isExpanded() != folded and self.cases.row() is not None:
-                box.refresh()
+            for one in self._folds:
+                if one.isExpanded() != folded:
+                    one.content().layout().itemAt(0).widget().refresh()
 
     def show_pair(self, first: str, second: str) -> None:
         """Open the fold with these two compared."""

@@ -94,6 +94,7 @@ class CompareBox(QWidget):
     def refresh(self) -> None:
         """Show the pair, the figures and the places as they are now."""
         control = self.control
+        control.ask_again()
         why = control.why_not()
         self._fill_choosers(why)
         study, units = control.session.study, control.units()

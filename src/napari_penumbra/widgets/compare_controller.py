@@ -16,6 +16,7 @@ from napari_penumbra.session import Session
 from napari_penumbra.session.agreement_words import Units
 from napari_penumbra.session.comparing import Choice
 from napari_penumbra.study.sources import SourceKind
+from napari_penumbra.study.store import Study
 from napari_penumbra.widgets.canvas import Canvas
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.worker_thread import Task
@@ -68,14 +69,17 @@ class CompareController(QObject):
         self._left: set[int] = set()
         self._steps: list[_Settled] = []
         self._name: str | None = None
+        self._known: tuple[Study | None, str, list[Choice]] | None = None
         self._again = QTimer(self, singleShot=True, interval=AGAIN_MS)
         self._again.timeout.connect(self.run)
         cases.opened.connect(self._on_opened)
         cases.cleared.connect(self._on_opened)
         canvas.stroke.connect(self._on_stroke)
+        session.case_changed.connect(self.ask_again, thread="main")
 
     def disconnect_all(self) -> None:
-        """Stop listening to the canvas."""
+        """Stop listening to the canvas and the session."""
+        self.session.case_changed.disconnect(self.ask_again)
         self._again.stop()
         self._drop()
         self.canvas.stroke.disconnect(self._on_stroke)
@@ -94,7 +98,7 @@ class CompareController(QObject):
             return "No case is open."
         if self.session.is_blind(name):
             return "A second reading goes on: what others have drawn is not shown until you leave it."
-        return "" if self.session.compare_choices(name) else "There is nothing to compare with yet."
+        return "" if self._kept(name) else "There is nothing to compare with yet."
 
     def choices(self) -> list[Choice]:
         """List what can be compared: the labels on the screen, and everything that the study keeps of the case."""
@@ -102,7 +106,18 @@ class CompareController(QObject):
         if name is None or self.why_not():
             return []
         screen = Choice(SCREEN, "On the screen now", "on screen", SourceKind.ANNOTATION)
-        return [screen, *self.session.compare_choices(name)]
+        return [screen, *self._kept(name)]
+
+    def _kept(self, name: str) -> list[Choice]:
+        """What the study keeps of a case: asked once, and again after `ask_again`. One look at the box asks often."""
+        study = self.session.study
+        if self._known is None or self._known[:2] != (study, name):
+            self._known = (study, name, self.session.compare_choices(name))
+        return self._known[2]
+
+    def ask_again(self, _name: str = "") -> None:
+        """The study may keep something else now."""
+        self._known = None
 
     def _usual_pair(self) -> tuple[str, str] | None:
         """Pair to begin with: the screen with another reader, else with the newest prediction, else with the rest."""
@@ -203,6 +218,7 @@ class CompareController(QObject):
     def _on_opened(self, _case: object = None) -> None:
         """Another case: begin from the start. The same one anew (restored, or a consensus of it): the pair stays."""
         self._drop()
+        self.ask_again()
         self.result, self.current, self._arrays = None, None, None
         if self._name != self.cases.name:
             self._name, self.pair = self.cases.name, None

@@ -167,7 +167,7 @@ class ReviewController(ReviewRegions):
         if changes:
             if self._walking:
                 self._do_again()
-            self._write_all(changes)
+            self._write_all(changes, labels)
         step.changes += changes
         for n in which:
             self.region_changed.emit(n)
@@ -263,12 +263,11 @@ class ReviewController(ReviewRegions):
         finally:
             self._writing = False
 
-    def _write_all(self, changes: Sequence[Change]) -> None:
-        """Write what changes put there, as far as it is not there."""
-        labels = self.canvas.labels()
+    def _write_all(self, changes: Sequence[Change], labels: LabelArray) -> None:
+        """Write what changes put into the live ``labels``, as far as it is not there."""
         left = [c for c in changes if not np.array_equal(cut(labels, c.box)[c.where], c.after[c.where])]
         if left:
-            self._write([(change.box, change.where, change.after) for change in left])
+            self._write([(change.box, change.where, change.after) for change in left], labels)
 
     @contextmanager
     def _walk(self) -> Iterator[None]:
@@ -335,23 +334,29 @@ class ReviewController(ReviewRegions):
         elif decision.verdict in (Verdict.REJECT, Verdict.UNKNOWN):
             region = self.regions[at]
             put = BACKGROUND if decision.verdict is Verdict.REJECT else UNKNOWN
-            where = region.mask & (cut(self.canvas.labels(), region.box) == put)
+            labels = self.canvas.labels()
+            where = region.mask & (cut(labels, region.box) == put)
             if where.any():
-                self._write([(region.box, where, np.asarray(cut(case.predicted, region.box)))])
+                self._write([(region.box, where, np.asarray(cut(case.predicted, region.box)))], labels)
         self.fetch()
 
     def _restore(self, changes: Sequence[Change]) -> None:
         """Put back what a verdict changed, as far as it is still there."""
-        labels = self.canvas.labels()
+        labels = self._shadow  # up to date: the canvas has just taken its own step back
+        if labels is None:
+            return
         parts = [(c.box, c.where & (cut(labels, c.box) == c.after), c.before) for c in changes]
         if any(where.any() for _, where, _ in parts):
-            self._write(parts)
+            self._write(parts, labels)
 
-    def _write(self, parts: Sequence[tuple[Box, Mask, Patch]]) -> None:
-        """Write voxels in one piece, so that they are one step of the canvas' own undo."""
+    def _write(self, parts: Sequence[tuple[Box, Mask, Patch]], labels: LabelArray) -> None:
+        """Write voxels in one piece, so that they are one step of the canvas' own undo.
+
+        The live ``labels`` are handed on: to ask the canvas for them is to look for changes in the whole volume.
+        """
         self._writing = True
         try:
-            self.canvas.set_labels(*merged(self.canvas.labels(), parts))
+            self.canvas.set_labels(*merged(labels, parts))
         finally:
             self._writing = False
 
