@@ -24,7 +24,9 @@ from napari_penumbra.training.worker import work
 from tiny_study import CONFIG, add_case, make_spec, write_run
 
 
-def torchrun(run: Path, *arguments: str, processes: int = 2, command: str = "train") -> subprocess.Popen[str]:
+def torchrun(
+    run: Path, *arguments: str, processes: int = 2, command: str = "train", **environment: str
+) -> subprocess.Popen[str]:
     """Start workers as a reader would on a machine of their own."""
     module = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     return subprocess.Popen(
@@ -32,7 +34,7 @@ def torchrun(run: Path, *arguments: str, processes: int = 2, command: str = "tra
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         start_new_session=True,
     )
 
@@ -118,6 +120,58 @@ def test_a_dead_process_ends_all_in_a_sentence(root: Path) -> None:
     assert last.message.startswith(("Process 2 of 2 is gone", "One of the 2 processes is gone"))
     assert "Resume" in last.remedy
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(run) in " ".join(p.info["cmdline"] or [])]
+
+
+HUNGRY = """
+import os
+from napari_penumbra.methods.mean_teacher import MeanTeacher
+
+class Hungry(MeanTeacher):
+    title = "Hungry"
+
+    def _losses(self, batch):
+        if os.environ["RANK"] == "1" and batch.step >= 5 and batch.image is not None and len(batch.image) > MOST:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory")
+        return super()._losses(batch)
+"""
+
+
+def hungry(site: Path, most: int) -> dict[str, str]:
+    """A method in a package of its own whose second process runs out of memory; the environment that knows it."""
+    info = site / "hungry-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "hungry.py").write_text(HUNGRY.replace("MOST", str(most)))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hungry\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[napari_penumbra.methods]\nhungry = hungry:Hungry\n")
+    return {"PYTHONPATH": str(site)}
+
+
+@pytest.mark.slow
+def test_memory_that_runs_out_in_one_process_makes_all_go_on_with_less(root: Path, tmp_path: Path) -> None:
+    run = write_run(root, "run", dataclasses.replace(order(root, 40, batch=2), method="hungry"))
+    process = torchrun(run, **hungry(tmp_path / "site", most=4))
+    code, output = finished(process)
+    assert code == 0, output
+    told = events_of(run)
+    assert told[-1].kind is Kind.FINISHED
+    (warning,) = [e for e in told if e.about == "memory"]
+    reached = warning.step
+    assert 0 < reached < 40, "from a checkpoint, not from the beginning"
+    assert warning.message.startswith(f"Memory ran out: from step {reached + 1} on 2 labelled and 1 unlabelled patches")
+    assert [e.kind for e in told].count(Kind.STARTED) == 2
+    assert not [e for e in told if e.kind is Kind.FAILED]
+    assert ended(run).state["limits"] == {"batch_halvings": 1, "patch_halvings": 0}
+
+
+@pytest.mark.slow
+def test_memory_that_is_never_enough_ends_in_a_sentence(root: Path, tmp_path: Path) -> None:
+    run = write_run(root, "run", dataclasses.replace(order(root, 40, batch=1, patch=(8, 8, 8)), method="hungry"))
+    process = torchrun(run, **hungry(tmp_path / "site", most=0))
+    code, output = finished(process)
+    assert code != 0
+    last = events_of(run)[-1]
+    assert last.kind is Kind.FAILED, output
+    assert last.message.startswith("Even one smallest patch per process does not fit into memory.")
 
 
 @pytest.mark.slow

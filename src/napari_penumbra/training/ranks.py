@@ -22,6 +22,8 @@ LOST_SECONDS = 25.0
 """Silence after which a process counts as gone; torchrun ends the others by force 30 s after one has died."""
 _HEARING_SECONDS = 4.0
 """A process that has lost contact waits so long for the one that knows why."""
+ATTEMPT = "PENUMBRA_ATTEMPT"
+"""Environment variable: how often the processes of this launch have begun again."""
 CONTACT_WORDS = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "socket", "store")
 
 
@@ -91,8 +93,13 @@ def open_store() -> Any:
             details=repr(error),
         ) from error
     _Kept.here = True
-    attempt = f"{environment.get('TORCHELASTIC_RUN_ID', '')}/{environment.get('TORCHELASTIC_RESTART_COUNT', '0')}"
-    return dist.PrefixStore(f"penumbra/{attempt}", store)
+    launch = f"{environment.get('TORCHELASTIC_RUN_ID', '')}/{environment.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    return dist.PrefixStore(f"penumbra/{launch}/{attempt()}", store)
+
+
+def attempt() -> int:
+    """How often the processes of this launch have begun again, from 0."""
+    return int(os.environ.get(ATTEMPT, "0"))
 
 
 def name_of_attempt(place: Place, store: Any) -> str:

@@ -9,12 +9,17 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec
+from napari_penumbra.training import less
 from napari_penumbra.training.events import EventLog, Tell
 from napari_penumbra.training.ranks import Heartbeat, LastWord, Place, gone, name_of_attempt, open_store, quiet
+
+if TYPE_CHECKING:
+    from napari_penumbra.training.trainer import Trainer
 
 Stopping = Callable[[], bool]
 
@@ -24,10 +29,14 @@ def train_together(run: Path, spec: RunSpec, tell: Tell, stopping: Stopping, res
 
     Does not return when a process is gone: whatever this one waits for would never come.
     """
+    if place.leads:
+        less.settle(run)
     store = open_store()
     last = LastWord(place, store)
 
     def lost(ranks: list[int]) -> None:
+        if less.is_asked(run):
+            less.begin_again(run)
         error = gone(place, ranks)
         if last.wanted():
             _tell_failure(run, error)
@@ -36,12 +45,14 @@ def train_together(run: Path, spec: RunSpec, tell: Tell, stopping: Stopping, res
     # A connection of its own: one that waits for the others must not keep this process from being heard.
     heartbeat = Heartbeat(place, open_store(), lost)
     heartbeat.start()
+    trainer: Trainer | None = None
     try:
-        _train(run, spec, tell, stopping, resume, store)
+        trainer = _prepare(run, spec, tell, stopping, resume, store)
+        trainer.run()
         heartbeat.forgive()
     except Exception as error:  # noqa: BLE001 - the last word must be said whatever went wrong
         traceback.print_exc(file=sys.stderr)
-        words = _in_words(error)
+        words = _go_on_or_say(run, trainer, error)
         said = last.of(words, heartbeat)
         if said is not None:
             _tell_failure(run, said)
@@ -49,13 +60,26 @@ def train_together(run: Path, spec: RunSpec, tell: Tell, stopping: Stopping, res
     _leave(heartbeat)
 
 
-def _train(run: Path, spec: RunSpec, tell: Tell, stopping: Stopping, resume: bool, store: object) -> None:
+def _go_on_or_say(run: Path, trainer: Trainer | None, error: Exception) -> PenumbraError:
+    """Begin again with less if memory has run out, here or elsewhere; else say what the error means."""
+    words = _in_words(error)
+    try:
+        if less.can_go_on(run, trainer, error, words):
+            less.begin_again(run)
+    except PenumbraError as refused:
+        return refused
+    return words
+
+
+def _prepare(run: Path, spec: RunSpec, tell: Tell, stopping: Stopping, resume: bool, store: object) -> Trainer:
     from napari_penumbra.training.build import make_trainer
     from napari_penumbra.training.distributed import join
 
     crew = join(spec.device, store)
     tell(Progress(Kind.STAGE, message=f"{crew.size} processes train together."))
-    make_trainer(run, spec, tell, stopping, resume=resume, crew=crew).run()
+    trainer = make_trainer(run, spec, tell, stopping, resume=resume, crew=crew)
+    less.take(run, trainer)
+    return trainer
 
 
 def predict_together(run: Path, spec: RunSpec, tell: Tell, stopping: Stopping, place: Place) -> None:

@@ -208,7 +208,7 @@ class Trainer:
                 names = ", ".join(self._drawn)
                 raise Diverged(f"{error.message} The batch held: {names}.", error.remedy) from error
             except (RuntimeError, MemoryError) as error:
-                # Others may be waiting for an answer of this very step: only one process alone can try it again.
+                # Others may be waiting for an answer of this very step: several begin again, see `less`.
                 if not is_out_of_memory(error) or self.crew.size > 1:
                     raise
                 # The traceback keeps the step's tensors alive: only after this block can they be freed.
@@ -256,7 +256,11 @@ class Trainer:
                 "Close other programs, or choose the laptop preset.",
             )
         self.limits = less
-        now = less.fit(wanted)
+        self.tell_of_less()
+
+    def tell_of_less(self) -> None:
+        """Say what a step asks for since memory ran out."""
+        now = self.limits.fit(self.learner.method.streams(self.step))
         size = " × ".join(map(str, now.patch))
         counts = {"labelled": now.labelled, "unlabelled": now.unlabelled}
         self.find(DIAGNOSES["memory"].found("", step=self.step + 1, size=size, **counts))
