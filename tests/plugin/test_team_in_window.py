@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from desk_study import make
+from qtpy.QtWidgets import QDialog
 from sqlalchemy import text
 
 from napari_penumbra.imaging.files import read_labels
 from napari_penumbra.plugin.walkthrough import Walkthrough
 from napari_penumbra.session import reader_name
+from napari_penumbra.session.servers import file_of_servers
+from napari_penumbra.session.together import team_address
 from napari_penumbra.study.store import Study
 from napari_penumbra.study.team import keeper
-from team_server import Reader, Server, readers, server
+from team_server import PASSWORD, Reader, Server, readers, server
 
 __all__ = ["readers", "server"]
 SHOTS = os.environ.get("PENUMBRA_TEAM_SHOTS")
@@ -41,6 +44,9 @@ def shot(walk: Walkthrough, name: str) -> None:
     if SHOTS:
         walk.settle(300)
         walk.viewer.window.screenshot(f"{SHOTS}/team-{name}.png", canvas_only=False, flash=False)
+        dialog = walk.widget.findChild(QDialog, "team_dialog")
+        if dialog is not None:
+            dialog.grab().save(f"{SHOTS}/team-{name}-dialog.png")
 
 
 def test_two_readers(walk: Walkthrough, readers: Callable[..., Reader], server: Server) -> None:
@@ -52,6 +58,87 @@ def test_two_readers(walk: Walkthrough, readers: Callable[..., Reader], server: 
     _the_server_goes_and_comes(walk, server, study)
     _a_case_taken_over_while_drawing(walk, ben, study)
     assert not walk.find("message_bar").isVisible() or "⚠" not in walk.find("message_words").text()
+
+
+def test_a_study_is_shared_and_joined_from_the_window(
+    shown_viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    monkeypatch.setattr(keeper, "BEAT_S", 0.2)
+    root = make(tmp_path)
+    walk = Walkthrough(shown_viewer)
+    walk.open_study(root)
+    try:
+        _share(walk, server)
+        assert _holding(PASSWORD, root, file_of_servers().parent) == []
+        assert file_of_servers().read_text().splitlines() == [server.over_network()]
+        walk.click("team")
+        assert "is on 127.0.0.1/postgres." in walk.find("message_words").text()
+        walk.widget.session.close()
+        address = team_address(root)
+        assert address is not None
+        assert address.url == server.over_network()
+        address.reach_by("")  # as in a program that was started anew
+        _join(walk, root)
+    finally:
+        walk.widget.shut()
+
+
+def _fill(walk: Walkthrough, url: str, password: str) -> None:
+    walk.find("team_url").lineEdit().setText(url)
+    walk.find("team_password").setText(password)
+
+
+def _said(walk: Walkthrough) -> str:
+    return str(walk.find("team_dialog").messages.words.text())
+
+
+def _share(walk: Walkthrough, server: Server) -> None:
+    session = walk.widget.session
+    cases = [row.name for row in session.cases()]
+    walk.open_case("p001")
+    walk.page("study")
+    walk.click("team")
+    assert not walk.find("team_go").isEnabled()
+    assert "postgresql://user@host/database" in walk.find("team_missing").text()
+    _fill(walk, "postgresql://reader@127.0.0.1:1/postgres", "")
+    walk.click("team_go")
+    assert "127.0.0.1/postgres does not answer. Check its address" in _said(walk)
+    shot(walk, "share")
+    assert not session.shared
+    assert not session.readonly, "as it was before"
+    _fill(walk, server.over_network(), "violet-kettle")
+    walk.click("team_go")
+    assert "does not let you in" in _said(walk)
+    _fill(walk, server.over_network(), PASSWORD)
+    walk.click("team_go")
+    walk.wait("the dialog to close", lambda: walk.widget.findChild(QDialog, "team_dialog") is None, 10)
+    assert session.shared
+    assert not session.readonly
+    assert [row.name for row in session.cases()] == cases
+    assert "The others open this folder as before" in walk.find("message_words").text()
+    shot(walk, "shared")
+
+
+def _join(walk: Walkthrough, root: Path) -> None:
+    session = walk.widget.session
+    assert not walk.widget.dock.study_page.open_folder(root)
+    assert "does not let you in" in _said(walk)
+    shot(walk, "join")
+    _fill(walk, walk.find("team_url").currentText(), "violet-kettle")
+    walk.click("team_go")
+    assert "does not let you in" in _said(walk)
+    assert session.study is None
+    _fill(walk, walk.find("team_url").currentText(), PASSWORD)
+    walk.click("team_go")
+    assert session.shared
+    assert not session.readonly
+    assert walk.find("case_table").model().rowCount() > 0
+
+
+def _holding(words: str, *folders: Path) -> list[Path]:
+    """Files that hold some words."""
+    files = (file for folder in folders for file in folder.rglob("*") if file.is_file())
+    return [file for file in files if words.encode() in file.read_bytes()]
 
 
 def _second_lines(walk: Walkthrough) -> dict[str, str]:

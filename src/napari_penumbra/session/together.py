@@ -9,11 +9,13 @@ from pathlib import Path
 from psygnal import Signal
 
 from napari_penumbra.domain.case import Annotation, CaseRow
-from napari_penumbra.domain.errors import StudyLockedError, UsageError
+from napari_penumbra.domain.errors import PenumbraError, StudyLockedError, UsageError
 from napari_penumbra.session.base import Base
 from napari_penumbra.study.layout import Layout
+from napari_penumbra.study.manifest import read_manifest
 from napari_penumbra.study.store import Study
 from napari_penumbra.study.team import moving
+from napari_penumbra.study.team.address import Address, parse
 from napari_penumbra.study.team.leases import Holder
 from napari_penumbra.study.team.moving import Moved
 from napari_penumbra.study.team.team import Overtaken
@@ -58,6 +60,54 @@ class Together(Base):
     def saving(self) -> str | None:
         """Name of the case of which a draft is being written; see `drafts.Drafts`."""
         return None
+
+    # ---------------------------------------------------------------- begin
+
+    def share(self, url: str) -> Moved:
+        """Move the open study's index to a server and open the study again, as one of several readers.
+
+        Parameters
+        ----------
+        url
+            ``postgresql://…``; a password in it is kept in memory until the program ends, and written nowhere.
+
+        Raises
+        ------
+        StudyLockedError, UsageError, StudyError
+            It could not be moved. Nothing has changed, and the study is open as before.
+        """
+        root = self.writable().root
+        self.close()
+        try:
+            return start_team(root, url)
+        finally:
+            self.open(root)
+
+    def join(self, root: Path, url: str) -> None:
+        """Open a team's study whose server this reader reaches by a URL of their own; see `share` for its password.
+
+        Raises
+        ------
+        UsageError, StudyError
+            The study has no team, or the server does not answer or does not let the reader in.
+        """
+        address = team_address(root)
+        if address is None:
+            raise UsageError(f"{root.name} belongs to no team: its index is in its folder.", "Open it as it is.")
+        address.reach_by(url)
+        try:
+            self.open(root)
+        except PenumbraError:
+            address.reach_by("")
+            raise
+
+    def team_words(self) -> str:
+        """Say where the index is, who has which case, and whose strokes are not saved yet."""
+        study = self.opened()
+        held = [f"{name} is with {holder}" for name, holder in study.checked_out().items()]
+        drawn = [f"{one.strokes} strokes of {one.reader} on {one.case} are not saved yet" for one in study.unsaved()]
+        said = "; ".join([*held, *drawn]) or "Every case is free"
+        return f"The index of {study.name} is on {study.server}. {said}."
 
     # ---------------------------------------------------------------- one case
 
@@ -156,6 +206,11 @@ class Left:
     drafts: list[Annotation]
 
 
+def team_address(root: Path) -> Address | None:
+    """Where the index of the study in a folder is; None when it is in the folder. Raises `StudyError` for no study."""
+    return read_manifest(Layout(Path(root).expanduser().absolute()).manifest).team
+
+
 def start_team(root: Path, url: str) -> Moved:
     """Move a study's index to a PostgreSQL server, from where several readers use it at once.
 
@@ -169,7 +224,11 @@ def start_team(root: Path, url: str) -> Moved:
     with Study.open(root) as study:
         if study.shared:
             raise UsageError(f"The index of {study.name} is on the server {study.server} already.")
-        return study.move_to_server(url)
+        moved = study.move_to_server(url)
+    address = team_address(root)
+    if address is not None and parse(url).password is not None:
+        address.reach_by(url)
+    return moved
 
 
 def leave_team(root: Path, *, copy: bool = False) -> Left:

@@ -10,7 +10,11 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QStacked
 from superqt import QElidingLabel
 
 from napari_penumbra.domain.case import PoolCounts
+from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.session import Session
+from napari_penumbra.session.servers import known_servers, remember_server
+from napari_penumbra.session.together import team_address
+from napari_penumbra.study.team.errors import UnreachedError
 from napari_penumbra.widgets.add_cases_dialog import AddCasesDialog
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.case_controller import CaseController
@@ -19,10 +23,11 @@ from napari_penumbra.widgets.check_page import CheckPage
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.empty_state import EmptyState
 from napari_penumbra.widgets.export_dialog import ExportDialog
-from napari_penumbra.widgets.method_form import fold
+from napari_penumbra.widgets.fold import Fold
 from napari_penumbra.widgets.new_study_dialog import NewStudyDialog
 from napari_penumbra.widgets.order_box import OrderBox
 from napari_penumbra.widgets.progress_box import ProgressBox
+from napari_penumbra.widgets.team_dialog import JOIN, SHARE, TeamDialog
 
 SEARCH_FROM = 12
 """From how many cases on the search line is worth its room."""
@@ -86,6 +91,9 @@ class StudyPage(QWidget):
         self.export = ActionButton(
             "Export…", "Writes labels for other tools, a table of the cohort, or a report page.", name="export_cases"
         )
+        self.team = ActionButton(
+            "Team…", "Lets several readers work on this study at once, and says who has which case.", name="team"
+        )
         self.count_line = QLabel(objectName="study_counts", wordWrap=True)
         mute(self.count_line)
         self.search = QLineEdit(objectName="case_search", clearButtonEnabled=True)
@@ -100,6 +108,7 @@ class StudyPage(QWidget):
         self.add.clicked.connect(lambda: self.ask_add())
         self.check.clicked.connect(lambda: self.show_check(True))
         self.export.clicked.connect(self.ask_export)
+        self.team.clicked.connect(self.ask_team)
         self.checking.left.connect(lambda: self.show_check(False))
         self.checking.opened.connect(self.open_case)
         self.next.clicked.connect(lambda: self._opened(self.cases.open_next(1)))
@@ -117,6 +126,7 @@ class StudyPage(QWidget):
         head.addWidget(self.title, 1)
         head.addWidget(self.new)
         head.addWidget(self.open)
+        head.addWidget(self.team)
         layout.addLayout(head)
         counts = QHBoxLayout()
         counts.addWidget(self.count_line, 1)
@@ -130,7 +140,7 @@ class StudyPage(QWidget):
         filled.addWidget(self.search)
         filled.addWidget(self.table, 1)
         filled.addWidget(self.ordering)
-        filled.addWidget(fold("Progress: minutes, corrections, when to stop", self.progress, "progress_fold"))
+        filled.addWidget(Fold("Progress: minutes, corrections, when to stop", self.progress, "progress_fold"))
         self.empty = EmptyState("study_empty")
         self._stack = QStackedLayout()
         self._stack.addWidget(self.filled)
@@ -166,6 +176,8 @@ class StudyPage(QWidget):
         self.add.allow("Open or make a study first." if study is None else self._why_readonly())
         self.add.setVisible(study is not None)
         self.export.setVisible(study is not None)
+        self.team.setVisible(study is not None)
+        self.team.allow(self._why_readonly())
         self.export.allow("" if rows else "There are no cases yet.")
         self.ordering.refresh(self.cases.order_words, bool(rows))
         self.progress.refresh()
@@ -224,11 +236,52 @@ class StudyPage(QWidget):
         """Save what is shown, then open the study in a folder."""
         with self.messages.guard(f"opening the study in {root.name}"):
             self.cases.save_now()
-            self.session.open(root)
+            try:
+                self.session.open(root)
+            except UnreachedError as error:
+                self.ask_join(root, error)
+                return False
             if self.session.notices and not self.session.readonly:
                 self.messages.show_notice(" ".join(self.session.notices))
             return True
         return False
+
+    def ask_join(self, root: Path, error: PenumbraError) -> None:
+        """Ask how the server of a team's study is reached, saying why it was not."""
+        address = team_address(root)
+        own = [] if address is None else [address.url]
+        dialog = TeamDialog(JOIN, list(dict.fromkeys([*own, *known_servers()])), self)
+        dialog.wished.connect(lambda url: self._join(dialog, root, url))
+        self._show(dialog)
+        dialog.messages.show_error(error)
+
+    def _join(self, dialog: TeamDialog, root: Path, url: str) -> None:
+        with dialog.messages.guard("joining the team"):
+            self.session.join(root, url)
+            remember_server(url)
+            dialog.accept()
+            self.messages.clear()
+
+    def ask_team(self) -> None:
+        """Ask where the server is that shall hold the study's index; of a team's study, say who has which case."""
+        with self.messages.guard("looking at the team"):
+            if self.session.shared:
+                self.messages.show_notice(self.session.team_words())
+                return
+            dialog = TeamDialog(SHARE, known_servers(), self)
+            dialog.wished.connect(lambda url: self._share(dialog, url))
+            self._show(dialog)
+
+    def _share(self, dialog: TeamDialog, url: str) -> None:
+        with dialog.messages.guard("moving the index"):
+            self.cases.save_now()
+            moved = self.session.share(url)
+            remember_server(url)
+            dialog.accept()
+            self.messages.show_notice(
+                f"{moved.rows} rows were moved to the server and compared. The others open this folder as before; the "
+                f"index from before is kept in {moved.kept}."
+            )
 
     def ask_open(self) -> None:
         """Ask for a study's folder."""

@@ -17,6 +17,8 @@ VARIABLE = "PENUMBRA_DATABASE_URL"
 DRIVER = "postgresql+psycopg"
 _SCHEMA = re.compile(r"penumbra_[0-9a-f]{12}")
 _SECRETS = ("password", "sslpassword")
+_TYPED: dict[str, URL] = {}
+"""Schema to the URL that was typed in this program, with its password: in memory, until the program ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,20 @@ class Address:
         """Make the address of a study that moves to a server; a password is left out."""
         return cls(plain(url), f"penumbra_{secrets.token_hex(6)}")
 
+    def reach_by(self, url: str) -> None:
+        """Reach this study's index by a URL that was typed, until the program ends; it may hold a password.
+
+        The empty text forgets it. It is kept in memory and written nowhere.
+        """
+        if url:
+            _TYPED[self.schema] = parse(url)
+        else:
+            _TYPED.pop(self.schema, None)
+
     def reached(self) -> URL:
-        """Return the URL to connect to, for SQLAlchemy: the environment's if it names one."""
-        return parse(os.environ.get(VARIABLE) or self.url).set(drivername=DRIVER)
+        """Return the URL to connect to, for SQLAlchemy: the one typed, else the environment's if it names one."""
+        typed = _TYPED.get(self.schema)
+        return (typed or parse(os.environ.get(VARIABLE) or self.url)).set(drivername=DRIVER)
 
     def __str__(self) -> str:
         """Name the server for people: host and database."""
@@ -82,6 +95,14 @@ def plain(url: str) -> str:
     """Return a URL without its password, as it may be written down."""
     u = parse(url)
     made = URL.create("postgresql", u.username, None, u.host, u.port, u.database, u.query)
+    return made.render_as_string(hide_password=False)
+
+
+def with_password(url: str, password: str) -> str:
+    """Return a URL with a password that was typed beside it; without one, as it is."""
+    made = parse(url)
+    if password:
+        made = made.set(password=password)
     return made.render_as_string(hide_password=False)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ class ServerGoneError(StudyError):
     """The team's server does not answer; it may be back in a moment."""
 
 
+class UnreachedError(StudyError):
+    """A team's study cannot be opened: its server does not answer, or does not let the reader in."""
+
+
 class OvertakenError(Exception):
     """Another reader was faster between looking and saving: look again. Never reaches the reader."""
 
@@ -30,6 +36,16 @@ def gone(server: str, details: str = "") -> ServerGoneError:
         "Go on drawing: every stroke is kept, and the case is saved as soon as the server is back.",
         details,
     )
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Say of a server that is silent from the beginning what helps then: nobody has drawn anything yet."""
+    try:
+        yield
+    except ServerGoneError as error:
+        remedy = "Check its address and your network, and ask whether it runs."
+        raise UnreachedError(error.message, remedy, error.details) from error
 
 
 def is_gone(error: Exception) -> bool:
@@ -56,9 +72,10 @@ def in_words(error: Exception, root: Path, server: str) -> PenumbraError:
             _brief(error),
         )
     if state is None and isinstance(error, OperationalError):
-        return StudyError(
+        return UnreachedError(
             f"The team's server {server} does not let you in.",
-            "Check user and database in study.toml or PENUMBRA_DATABASE_URL, and the password in ~/.pgpass.",
+            "Check user, database and password: unless typed, they are those of study.toml or PENUMBRA_DATABASE_URL, "
+            "and of ~/.pgpass.",
             _brief(error),
         )
     if state == "42501":

@@ -67,7 +67,8 @@ def move_to_server(db: Database, layout: Layout, url: str) -> Moved:
         write_manifest(layout.manifest, replace(manifest, schema=schema.SCHEMA, team=address))
     except SQLAlchemyError as error:
         server.drop_schema()
-        raise errors.in_words(error, layout.root, str(address)) from error
+        with errors.reaching():
+            raise errors.in_words(error, layout.root, str(address)) from error
     except BaseException:
         server.drop_schema()
         raise

@@ -13,7 +13,7 @@ from napari_penumbra.study.core import Core
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.manifest import Manifest, too_new, write_manifest
 from napari_penumbra.study.schema import AnnotationTable
-from napari_penumbra.study.team import leases, moving
+from napari_penumbra.study.team import errors, leases, moving
 from napari_penumbra.study.team.server import ServerDatabase
 from napari_penumbra.study.team.team import Team
 
@@ -35,11 +35,12 @@ def open_team(layout: Layout, manifest: Manifest, *, write: bool, reader: str) -
     db = ServerDatabase(layout.root, manifest.team, write=write)
     try:
         core = Core(layout, manifest, db, reader=reader)
-        _bring_up_to_date(core, write=write)
-        _check_folder(core)
-        if write:
-            _put_away_file(layout)
-            core.team = Team(db, reader)
+        with errors.reaching():
+            _bring_up_to_date(core, write=write)
+            _check_folder(core)
+            if write:
+                _put_away_file(layout)
+                core.team = Team(db, reader)
     except BaseException:
         db.close()
         raise
