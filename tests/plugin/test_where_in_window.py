@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QComboBox, QSpinBox
 
 from napari_penumbra.domain.case import Closing, Origin
 from napari_penumbra.domain.labels import LabelScheme
+from napari_penumbra.domain.launch import Launch
 from napari_penumbra.imaging.nifti import write
 from napari_penumbra.jobs import launchers
 from napari_penumbra.plugin.walkthrough import Walkthrough
@@ -71,6 +72,8 @@ def test_where_it_runs_is_chosen_with_the_keyboard_and_ordered(
         page.scroll.ensureWidgetVisible(walk.find("where_closed"))
         walk.settle()
         viewer.window.screenshot(str(Path(pictures) / "scaling-where.png"), canvas_only=False, flash=False)
+    assert page.preflight.way == Launch("torchrun", 3), "what it costs is measured as it will run"
+    page.preflight.stop()
     assert page.start.isEnabled(), page.start.toolTip()
     page.start_training()
     (folder,) = started

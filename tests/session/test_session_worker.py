@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 
@@ -12,8 +13,10 @@ from session_study import INFOS
 
 from napari_penumbra.domain.case import CaseState
 from napari_penumbra.domain.errors import JobError
+from napari_penumbra.domain.launch import Launch
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.jobs.job import Job
+from napari_penumbra.jobs.launch import Measured
 from napari_penumbra.jobs.process import WorkerProcess
 from napari_penumbra.session import Session
 
@@ -55,6 +58,24 @@ def test_trial_steps_tell_time_and_memory_and_leave_nothing(real: Session) -> No
     assert after.cost_words.startswith("about ")
     assert list(real.opened().layout.runs.iterdir()) == []
     assert real.runs() == []
+
+
+def test_several_processes_are_tried_side_by_side(real: Session) -> None:
+    ahead = real.preflight("mean-teacher", "laptop", TINY, 50)
+    alone = real.measure(ahead, threads=1).measured
+    both = real.measure(ahead, threads=2, way=Launch("torchrun", 2)).measured
+    assert alone is not None
+    assert both is not None
+    assert 1.5 < both.memory_bytes / alone.memory_bytes < 2.5
+    assert (both.steps, both.parameters, both.device) == (alone.steps, alone.parameters, "cpu")
+
+
+def test_what_several_take_is_the_slowest_time_and_all_memory() -> None:
+    one, other = Measured(0.2, 100, "cpu", 9, 50, 1.0, 1000, 7), Measured(0.3, 120, "cpu", 9, 50, 2.0, 900, 7)
+    assert Measured.together([one, other], 2) == Measured(0.3, 220, "cpu", 9, 50, 1.0, 1000, 7)
+    assert Measured.together([one, other], 8).memory_bytes == 880, "more than are tried: reckoned"
+    cards = [dataclasses.replace(m, device="cuda:0") for m in (one, other)]
+    assert Measured.together(cards, 2).memory_bytes == 120, "each has its own card"
 
 
 def test_trial_steps_that_cannot_be_are_told(real: Session) -> None:

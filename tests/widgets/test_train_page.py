@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from napari_penumbra.domain.errors import JobError, UsageError
-from napari_penumbra.domain.launch import Launch
+from napari_penumbra.domain.launch import HERE, Launch
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.jobs.launch import Measured
 from napari_penumbra.jobs.methods_info import MethodInfo
@@ -54,8 +54,9 @@ class Worker:
             raise self.advice
         return self.advice
 
-    def measure(self, preflight):
+    def measure(self, preflight, start_from="", way=HERE):
         self.measured += 1
+        self.way = way
         if self.error:
             raise self.error
         return preflight.with_measured(Measured(0.2, 1_800_000_000, "cpu", 1000, preflight.steps))

@@ -80,3 +80,7 @@ class Launch:
             return ""
         where = "on the cluster" if self.how == "slurm" else "by torchrun"
         return f"{self.processes} process{'es' if self.processes > 1 else ''} {where}"
+
+
+HERE = Launch()
+"""The ordinary way."""

@@ -7,13 +7,17 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
 
 from napari_penumbra.domain.errors import JobError
+from napari_penumbra.domain.launch import HERE, Launch
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.imaging.atomic import write_text
 from napari_penumbra.jobs import slurm
@@ -25,6 +29,8 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 _ITK_VARIABLE = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
 _NICENESS = 10
 _CHECK_SECONDS = 300.0
+_MOST_TRIED = 4
+"""More processes than these are not tried at once: memory is reckoned from these."""
 VALIDATIONS = 20
 """How often a training is validated (`napari_penumbra.training.trainer`, which this process must not import)."""
 
@@ -66,6 +72,25 @@ class Measured:
     def seconds(self) -> float:
         """Expected time of the whole run."""
         return self.seconds_per_step * self.steps + self.seconds_per_validation * min(VALIDATIONS, self.steps)
+
+    @classmethod
+    def together(cls, each: Sequence[Measured], processes: int) -> Measured:
+        """What processes take of which some were tried side by side: the slowest one's time; on a processor all memory.
+
+        Parameters
+        ----------
+        processes
+            How many there will be.
+        """
+        slowest = max(each, key=lambda one: one.seconds_per_step)
+        memory = [one.memory_bytes for one in each]
+        return replace(
+            slowest,
+            memory_bytes=sum(memory) * processes // len(each) if slowest.device == "cpu" else max(memory),
+            free_bytes=max(one.free_bytes for one in each),
+            # Frozen cases are shared out.
+            seconds_per_validation=slowest.seconds_per_validation / processes,
+        )
 
 
 def prepare(runs: Path, run: str, spec: RunSpec) -> Path:
@@ -182,20 +207,43 @@ def start(command: list[str], folder: Path, threads: int = 0, *, fresh_log: bool
     return process.pid
 
 
-def check(folder: Path, python: str = sys.executable, threads: int = 0) -> Measured:
+def check(folder: Path, python: str = sys.executable, threads: int = 0, launch: Launch = HERE) -> Measured:
     """Let the worker take a few real steps on random data of the batch's shape.
 
     Parameters
     ----------
     folder
         A prepared run's folder; nothing is left in it.
+    launch
+        Several processes on this computer take their steps side by side, each with its share of the cores or its own
+        card; what they will tell each other is not measured. A cluster is not asked: one process is tried here.
 
     Raises
     ------
     JobError
         The steps failed; the worker's own words.
     """
-    answer = ask("check", str(folder.resolve()), python=python, threads=threads, seconds=_CHECK_SECONDS)
+    count = launch.processes if launch.how == "torchrun" else 1
+    each = threads_each(launch, threads)
+
+    def one(number: int) -> Measured:
+        own = {} if count == 1 else _card(number)
+        answer = ask("check", str(folder.resolve()), python=python, threads=each, seconds=_CHECK_SECONDS, own=own)
+        return _measured(answer)
+
+    tried = min(count, _MOST_TRIED)
+    with ThreadPoolExecutor(tried) as pool:
+        return Measured.together(list(pool.map(one, range(tried))), count)
+
+
+def _card(number: int) -> dict[str, str]:
+    """Let one of several processes see one graphics card, as torchrun's workers each take one."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    cards = [card for card in seen.split(",") if card]
+    return {"CUDA_VISIBLE_DEVICES": cards[number % len(cards)] if cards else str(number)}
+
+
+def _measured(answer: Any) -> Measured:
     if not isinstance(answer, dict):
         raise JobError("The worker's answer to a trial step was not understood.", "See `penumbra doctor`.")
     if not answer.get("ok"):
@@ -217,9 +265,19 @@ def check(folder: Path, python: str = sys.executable, threads: int = 0) -> Measu
 
 
 def ask(
-    *arguments: str, python: str = sys.executable, threads: int = 0, seconds: float = 120.0, module: str = MODULE
+    *arguments: str,
+    python: str = sys.executable,
+    threads: int = 0,
+    seconds: float = 120.0,
+    module: str = MODULE,
+    own: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
     """Run the worker, or another module, for one short answer and return what it printed as JSON (its last line).
+
+    Parameters
+    ----------
+    own
+        Variables of its environment besides the usual ones.
 
     Raises
     ------
@@ -235,7 +293,7 @@ def ask(
             encoding="utf-8",
             errors="replace",
             timeout=seconds,
-            env=environment(threads),
+            env={**environment(threads), **own},
             check=False,
         )
     except subprocess.TimeoutExpired as error:

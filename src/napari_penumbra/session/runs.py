@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from napari_penumbra.domain.errors import ModelError, PenumbraError, UsageError
-from napari_penumbra.domain.launch import Launch
+from napari_penumbra.domain.launch import HERE, Launch
 from napari_penumbra.domain.spec import RunSpec, SpecCase
 from napari_penumbra.jobs.launch import check, prepare
 from napari_penumbra.jobs.launchers import refuse_if_closed
@@ -67,13 +67,15 @@ class Runs(Exchange):
         busy = None if queue else self._busy()
         return replace(ahead, problem=str(busy)) if busy and not ahead.problem else ahead
 
-    def measure(self, preflight: Preflight, threads: int = 0, start_from: str = "") -> Preflight:
+    def measure(self, preflight: Preflight, threads: int = 0, start_from: str = "", way: Launch = HERE) -> Preflight:
         """Take a few real steps in a worker and add time, memory and disk. Seconds: call it off the window's thread.
 
         Parameters
         ----------
         start_from
             A model of this study that the training would start from: whether it fits is found out, too.
+        way
+            Several processes here are measured side by side.
 
         Raises
         ------
@@ -96,7 +98,7 @@ class Runs(Exchange):
         # Beside the real runs, so that the worker finds the study the same way; no database row, gone afterwards.
         folder = prepare(study.layout.runs, f".check-{secrets.token_hex(4)}", spec)
         try:
-            measured = check(folder, threads=threads)
+            measured = check(folder, threads=threads, launch=way)
             with contextlib.suppress(OSError):
                 return preflight.with_measured(measured, shutil.disk_usage(study.root).free)
             return preflight.with_measured(measured)

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_penumbra.domain.errors import PenumbraError
+from napari_penumbra.domain.launch import HERE, Launch
 from napari_penumbra.session import Preflight, Session
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.worker_thread import Task
@@ -30,13 +31,14 @@ class PreflightBox(QWidget):
         self.session = session
         self.preflight: Preflight | None = None
         self.start_from = ""
+        self.way = HERE
         self.words = QLabel(objectName="preflight_words", wordWrap=True)
         self.words.setTextFormat(Qt.TextFormat.PlainText)
         self.measure = ActionButton(
             "Measure", "Takes two trial steps in the background and tells time and memory.", name="measure"
         )
         self.cancel = ActionButton(
-            "Cancel", "Forgets the measurement; training can start without it.", name="measure_cancel"
+            "Stop measuring", "Forgets the measurement; training can start without it.", name="measure_cancel"
         )
         row = QHBoxLayout()
         row.addStretch(1)
@@ -65,6 +67,13 @@ class PreflightBox(QWidget):
     def begin_from(self, model: str) -> None:
         """Measure from now on as a training would run that starts from a model; empty: with random weights."""
         self.start_from, self._measured_for, self._error = model, ("", ""), None
+
+    def work_as(self, way: Launch) -> bool:
+        """Measure from now on as the run would be launched; whether that is something else than before."""
+        changed = way != self.way
+        if changed:
+            self.way, self._measured_for, self._error = way, ("", ""), None
+        return changed
 
     def stop(self) -> None:
         """Drop what is being looked at or measured; what is known stays."""
@@ -103,11 +112,8 @@ class PreflightBox(QWidget):
         preflight = self.preflight
         if preflight is None or self._task is not None:
             return
-        model = self.start_from
-        task = Task(
-            lambda: self.session.measure(preflight, start_from=model) if model else self.session.measure(preflight),
-            "measuring a trial step",
-        )
+        model, way = self.start_from, self.way
+        task = Task(lambda: self.session.measure(preflight, start_from=model, way=way), "measuring a trial step")
         task.done.connect(self._on_measured)
         task.failed.connect(self._on_failed)
         self._task = task.start()

@@ -18,7 +18,8 @@ from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.curves import Curves
 from napari_penumbra.widgets.empty_state import EmptyState
-from napari_penumbra.widgets.method_form import MethodForm, fold
+from napari_penumbra.widgets.fold import Fold
+from napari_penumbra.widgets.method_form import MethodForm
 from napari_penumbra.widgets.models_box import ModelsBox
 from napari_penumbra.widgets.preflight_box import PreflightBox
 from napari_penumbra.widgets.run_list import RunList
@@ -91,7 +92,7 @@ class TrainPage(QWidget):
         self.empty = EmptyState("train_empty")
         self._lay_out()
         self.form.changed.connect(self._on_settings)
-        self.where.changed.connect(self._allow)
+        self.where.changed.connect(self._on_where)
         self.preflight.looked.connect(self._on_looked)
         self.start.clicked.connect(self.start_training)
         self.stop.clicked.connect(self.stop_run)
@@ -111,7 +112,7 @@ class TrainPage(QWidget):
         body = QVBoxLayout(inner)
         body.setContentsMargins(6, 6, 6, 6)
         body.addWidget(self.form)
-        body.addWidget(fold("Where it runs", self.where, "where"))
+        body.addWidget(Fold("Where it runs", self.where, "where"))
         body.addWidget(self.preflight)
         body.addWidget(self.origin)
         row = QHBoxLayout()
@@ -119,11 +120,11 @@ class TrainPage(QWidget):
         row.addWidget(self.stop, 1)
         body.addLayout(row)
         body.addWidget(self.curves)
-        self.run_group = fold("Runs", self.runs, "runs")
+        self.run_group = Fold("Runs", self.runs, "runs")
         self.run_group.expand(animate=False)
-        self.logs = fold("Log", self.log, "logs")
+        self.logs = Fold("Log", self.log, "logs")
         body.addWidget(self.run_group)
-        self.model_group = fold("Models", self.models, "models")
+        self.model_group = Fold("Models", self.models, "models")
         body.addWidget(self.model_group)
         body.addWidget(self.logs)
         body.addStretch(1)
@@ -198,6 +199,12 @@ class TrainPage(QWidget):
     def _on_settings(self) -> None:
         self._allow()
         self._look_ahead()
+
+    def _on_where(self) -> None:
+        self._allow()
+        with contextlib.suppress(UsageError):
+            if self.preflight.work_as(self.where.choice()):
+                self._look_ahead()
 
     def _look_ahead(self) -> None:
         if self.session.study is None or not self.isVisible():

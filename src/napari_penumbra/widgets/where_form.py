@@ -25,10 +25,11 @@ _TIPS: dict[str, str] = {
     "torchrun": "One process per graphics card (torchrun).",
     "slurm": "Hands the training in to the cluster, which must see the study's folder under the same path.",
 }
-_WORDS = (
-    "Every process takes the patches that the preset names, so two processes learn from twice as many a step. Memory "
-    "and time below are those of one process."
-)
+_WORDS = "Every process takes the patches that the preset names, so two processes learn from twice as many a step. "
+_COSTS: dict[str, str] = {
+    "torchrun": "Memory and time below are measured with all of them at work, without what they tell each other.",
+    "slurm": "Memory and time below are those of one process on this computer.",
+}
 _MOST = 64
 
 
@@ -57,7 +58,7 @@ class WhereForm(QWidget):
         self.board = QCheckBox("Also write files for TensorBoard", objectName="where_board")
         self.board.setToolTip("Into the folder of the run, for those who follow several runs there.")
         self.closed = QLabel(objectName="where_closed", wordWrap=True)
-        self.words = QLabel(_WORDS, objectName="where_words", wordWrap=True)
+        self.words = QLabel(objectName="where_words", wordWrap=True)
         for label in (self.closed, self.words):
             mute(label)
         self._lay_out()
@@ -110,6 +111,7 @@ class WhereForm(QWidget):
         self._form.setRowVisible(self.processes, how != "local")
         self._form.setRowVisible(self.cluster, how == "slurm")
         self.words.setVisible(how != "local")
+        self.words.setText(_WORDS + _COSTS.get(how, ""))
         self.how.setToolTip(str(self.how.currentData(Qt.ItemDataRole.ToolTipRole) or _TIPS[how]))
         self.changed.emit()
 
