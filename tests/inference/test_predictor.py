@@ -34,10 +34,28 @@ def test_a_whole_volume_is_what_the_network_says_of_it() -> None:
 
 
 def test_windows_of_a_pointwise_network_blend_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(module, "_SHARE_OF_ALL", 0.0)
     network = nn.Conv3d(2, 3, 1)
     found = Predictor(network, (8, 8, 8), CPU).probabilities(volume())
     assert torch.allclose(found, softmax(network, volume()), atol=1e-5)
+
+
+def test_what_else_runs_does_not_change_a_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole or in windows: the machine decides it, and only a machine that is nearly full decides otherwise."""
+    seen: list[tuple[int, ...]] = []
+    network = nn.Conv3d(2, 3, 1)
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[2:])))
+    needed = 2048 * 11 * 19 * 22
+    monkeypatch.setattr(module, "all_bytes", lambda _: 4 * needed)
+    for free, whole in ((4 * needed, True), (1.5 * needed, True), (needed, False)):
+        monkeypatch.setattr(module, "free_bytes", lambda _, free=free: free)
+        seen.clear()
+        Predictor(network, (8, 8, 8), CPU).probabilities(volume())
+        assert (len(seen) == 1) == whole
+    monkeypatch.setattr(module, "all_bytes", lambda _: 3 * needed)
+    monkeypatch.setattr(module, "free_bytes", lambda _: 3 * needed)
+    Predictor(network, (8, 8, 8), CPU).probabilities(volume())
+    assert seen[-1] == (8, 8, 8)
 
 
 def test_a_network_that_looks_at_its_whole_input_gets_windows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_each_slice_is_predicted_as_if_it_were_alone() -> None:
 
 @pytest.mark.parametrize("share", [0.35, 0.0])
 def test_whole_slices_and_windows_of_slices_fill_the_volume(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MEMORY_SHARE", share)
+    monkeypatch.setattr(module, "_SHARE_OF_ALL", share)
     network = nn.Conv2d(2, 3, 1)
     found = Predictor(network, (1, 8, 8), CPU, spatial_dims=2).probabilities(volume())
     expected = torch.stack([network(volume()[:, z]) for z in range(11)], dim=1).softmax(dim=0)

@@ -26,7 +26,11 @@ from napari_penumbra.methods._functional import evaluating
 
 _BYTES_PER_VOXEL = 2048
 """Generous estimate of what a forward pass holds at once per voxel: 16 channels of float32, eight tensors deep, x4."""
-_MEMORY_SHARE = 0.35
+_SHARE_OF_ALL = 0.3
+"""Of a device's whole memory that a volume in one piece may take. What else runs must not decide: windows see less
+around a voxel, and the same case would come out a little different while a training goes on."""
+_SHARE_OF_FREE = 0.7
+"""And of what is free, lest the machine run out: the estimate is generous."""
 _LARGEST_TILE = 48
 """Edge in voxels up to which the output of a valid-convolution network's tile grows; DeepMedic then holds 1 GB."""
 _TILE_UNIT = 6
@@ -101,7 +105,8 @@ class Predictor:
         if any(type(m).__name__.startswith(_SIZE_DEPENDENT) for m in self.network.modules()):
             return False
         depth = min(image.shape[1], SLICES_AT_ONCE) if self.slice_wise else image.shape[1]
-        return depth * image[0, 0].numel() * _BYTES_PER_VOXEL <= free_bytes(self.machine.device) * _MEMORY_SHARE
+        wanted, device = depth * image[0, 0].numel() * _BYTES_PER_VOXEL, self.machine.device
+        return wanted <= _SHARE_OF_ALL * all_bytes(device) and wanted <= _SHARE_OF_FREE * free_bytes(device)
 
     def _whole(self, image: Tensor) -> Tensor:
         shape = image.shape[1:]
@@ -195,6 +200,13 @@ def free_bytes(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
     return int(psutil.virtual_memory().available)
+
+
+def all_bytes(device: torch.device) -> int:
+    """Memory that a device has."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    return int(psutil.virtual_memory().total)
 
 
 def free_memory() -> None:
