@@ -333,7 +333,7 @@ def test_accept_rest_takes_only_what_is_sure_enough_and_says_so(dock, review, ca
     who = f"{len(wanted)} of {len(review.regions)}" if len(wanted) < len(review.regions) else f"all {len(wanted)}"
     assert f"Accepts {who} regions, {voxels:,} voxels, " in words
     assert f"{voxels * 0.02:,.1f} ml" in words or voxels * 0.02 < 0.1
-    assert "how often such voxels are right is not yet known (none of the 3 corrected cases that it takes)" in words
+    assert "how often right: not yet known (0 of 3 corrected cases)" in words
     press(dock, "accept_rest")
     decided = {d.box for d in study.study.decisions("p001")}
     assert decided == {region.box for region in wanted}

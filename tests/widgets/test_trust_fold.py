@@ -71,11 +71,11 @@ def test_it_is_refreshed_when_a_case_is_accepted_and_taken_back(dock, study, qtb
     dock.cases.open("p001")
     qtbot.waitUntil(lambda: not dock.review.loading, timeout=5000)
     page.refresh()
-    assert "not yet known (none of the 3 corrected cases that it takes)" in page.coverage_line.text()
+    assert "not yet known (0 of 3 corrected cases)" in page.coverage_line.text()
     accept(study, "p002")
     settled(dock, qtbot, 1)
-    assert "1 of the 3 corrected cases" in page.coverage_line.text()
-    assert "Not yet known: 1 of the 3" in page.trust_view.words.text()
+    assert "1 of 3 corrected cases" in page.coverage_line.text()
+    assert "Not yet known: 1 of 3" in page.trust_view.words.text()
     accept(study, "p003")
     settled(dock, qtbot, 2)
     study.accept("p001", study.opened().read("p001").labels)
@@ -93,12 +93,12 @@ def test_it_is_refreshed_when_a_case_is_accepted_and_taken_back(dock, study, qtb
     expected = record.expected(sum(region.levels for region in rest))
     assert page.rest.words.text().endswith(f"; {such(expected, record)}.")
     dock.review.go(0)
-    assert f"sure: {such(record.at(dock.review.regions[0].confidence), record)}." in page.current_line.text()
+    assert f"sure; {such(record.at(dock.review.regions[0].confidence), record)}." in page.current_line.text()
     file = study.opened().layout.calibration(RUN)
     assert json.loads(file.read_text())["corrected_cases"] == 3
     study.reopen_case("p003")
     settled(dock, qtbot, 2)
-    assert "2 of the 3 corrected cases" in page.coverage_line.text()
+    assert "2 of 3 corrected cases" in page.coverage_line.text()
 
 
 def test_another_study_forgets_the_record(dock, study, qtbot, tmp_path):
@@ -153,7 +153,7 @@ def test_the_plot_shows_shares_and_counts(qtbot, qapp: QApplication):
     assert "some predicted by earlier models of this method" in view.words.text()
     view.show_calibration(known(2))
     assert not view._plots.share.isVisible()
-    assert "Not yet known: 2 of the 3 corrected cases that it takes" in view.words.text()
+    assert "Not yet known: 2 of 3 corrected cases" in view.words.text()
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_shares_are_never_rounded_to_certainty(share: float, words: str):
 
 
 def test_what_is_missing_is_named():
-    assert why_unknown(TrackRecord()) == "none of the 3 corrected cases that it takes"
+    assert why_unknown(TrackRecord()) == "0 of 3 corrected cases"
     assert why_unknown(known(3).record) == "fewer than 200 such voxels in 3 corrected cases"
     assert such(Share(0.5, 1200, 4), TrackRecord()) == (
         "such voxels turned out right in 50 % (1,200 in 4 corrected cases)"

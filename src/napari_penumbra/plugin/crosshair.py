@@ -12,6 +12,8 @@ from napari_penumbra.plugin.canvas_cover import CanvasCover
 
 _GAP = 9.0
 """Pixels around the place itself that stay free: what lies there is what the reader wants to see."""
+_EDGE = 46.0
+"""Pixels along the edges that stay free: there stand the letters of the patient's sides."""
 _INK = (QColor(0, 0, 0, 150), QColor(255, 255, 255, 190))
 
 
@@ -41,11 +43,11 @@ class Crosshair(CanvasCover):
         if at is None:
             return
         painter = QPainter(self)
-        right, bottom = float(self.width()), float(self.height())
+        right, bottom = self.width() - _EDGE, self.height() - _EDGE
         for ink, width in zip(_INK, (3.0, 1.0), strict=True):  # seen on bright and on dark
             painter.setPen(QPen(ink, width))
-            painter.drawLine(QPointF(0, at.y()), QPointF(at.x() - _GAP, at.y()))
+            painter.drawLine(QPointF(_EDGE, at.y()), QPointF(at.x() - _GAP, at.y()))
             painter.drawLine(QPointF(at.x() + _GAP, at.y()), QPointF(right, at.y()))
-            painter.drawLine(QPointF(at.x(), 0), QPointF(at.x(), at.y() - _GAP))
+            painter.drawLine(QPointF(at.x(), _EDGE), QPointF(at.x(), at.y() - _GAP))
             painter.drawLine(QPointF(at.x(), at.y() + _GAP), QPointF(at.x(), bottom))
         painter.end()

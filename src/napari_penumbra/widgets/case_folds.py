@@ -7,7 +7,6 @@ from functools import partial
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QLayout, QSizePolicy, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_penumbra.session import Session
 from napari_penumbra.widgets.buttons import ActionButton
@@ -15,8 +14,8 @@ from napari_penumbra.widgets.canvas import Canvas
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.compare_box import CompareBox
 from napari_penumbra.widgets.compare_controller import SCREEN, CompareController
+from napari_penumbra.widgets.fold import Fold
 from napari_penumbra.widgets.history_box import HistoryBox
-from napari_penumbra.widgets.method_form import fold
 from napari_penumbra.widgets.reader_controller import ReaderController
 from napari_penumbra.widgets.readers_box import ReadersBox
 
@@ -62,9 +61,9 @@ class CaseFolds(QWidget):
             "Takes the case back out of the labelled pool: it is a draft again. Can be undone.",
             name="take_back",
         )
-        self.compare_fold = fold("Compare", self.compare_box, "compare_fold")
-        self.readers_fold = fold("Second reader", self.readers_box, "readers_fold")
-        self.history_fold = fold("History", self.history_box, "history_fold")
+        self.compare_fold = Fold("Compare", self.compare_box, "compare_fold")
+        self.readers_fold = Fold("Second reader", self.readers_box, "readers_fold")
+        self.history_fold = Fold("History", self.history_box, "history_fold")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -114,7 +113,7 @@ class CaseFolds(QWidget):
         """Whether a fold is open."""
         return any(one.isExpanded() for one in self._folds)
 
-    def _on_toggled(self, one: QCollapsible, on: bool) -> None:
+    def _on_toggled(self, one: Fold, on: bool) -> None:
         one.content().setMaximumHeight(_NO_LIMIT if on else 0)
         if on:
             for other in self._folds:

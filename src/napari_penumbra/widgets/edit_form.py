@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
-from superqt import QCollapsible, QLabeledDoubleSlider
+from superqt import QLabeledDoubleSlider
 
 from napari_penumbra.imaging.edits import Options
-from napari_penumbra.widgets.method_form import fold
+from napari_penumbra.widgets.fold import Fold
 
 _NO_LIMIT = 16_777_215
 """Qt's own largest size of a widget."""
@@ -171,12 +171,12 @@ class Paragraph(QLabel):
         self.setMinimumHeight(self.heightForWidth(self.width()) if self.text() else 0)
 
 
-def free_fold(title: str, content: QWidget, name: str) -> QCollapsible:
-    """Fold as `method_form.fold`, for content that changes its height while it is unfolded.
+def free_fold(title: str, content: QWidget, name: str) -> Fold:
+    """`Fold` for content that changes its height while it is unfolded.
 
     The fold itself would hold its content to the height that it had first, and words that wrap would be squeezed.
     """
-    group = fold(title, content, name)
+    group = Fold(title, content, name)
     content.removeEventFilter(group)
     inner = group.content()
     group.toggled.connect(lambda expanded: inner.setMaximumHeight(_NO_LIMIT if expanded else 0))

@@ -8,13 +8,13 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_penumbra.domain.spec import MAX_STEPS
 from napari_penumbra.jobs.methods_info import MethodInfo
 from napari_penumbra.session.recommend import AUTO, Recommendation
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.config_form import ConfigForm
+from napari_penumbra.widgets.fold import Fold
 
 FIRST_PRESET = "laptop"
 """What a method gets when neither the reader nor a recommendation has named a preset: it runs everywhere."""
@@ -69,7 +69,7 @@ class MethodForm(QWidget):
             "Trains a second network on the labels alone, to show what the unlabelled cases gain."
         )
         self.parameters = ConfigForm()
-        self.fold = fold("Parameters", self.parameters, "parameters")
+        self.fold = Fold("Parameters", self.parameters, "parameters")
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Method", self.method)
@@ -220,14 +220,3 @@ class MethodForm(QWidget):
         self.steps.blockSignals(False)
         self.parameters.set_schema(info.schema, info.presets[preset])
         self.changed.emit()
-
-
-def fold(title: str, content: QWidget, name: str) -> QCollapsible:
-    """Put a widget under a headline that folds it away."""
-    group = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
-    group.setObjectName(name)
-    group.setDuration(0)
-    group.content().layout().setContentsMargins(0, 0, 0, 0)
-    group.addWidget(content)
-    group.collapse(animate=False)
-    return group

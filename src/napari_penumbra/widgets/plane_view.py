@@ -130,6 +130,9 @@ class PlaneView(QWidget):
     def _draw_cross(self, painter: QPainter, frame: QRectF, shown: Slice) -> None:
         at = self.place_of(*shown.cross)
         gap = 6.0
+        edge = self.fontMetrics().height() + 2.0  # where the letters stand
+        free = QRectF(self.rect()).adjusted(edge, edge, -edge, -edge)
+        frame = frame.intersected(free)
         for color, width in (("black", 3.0), ("white", 1.0)):  # seen on bright and on dark
             painter.setPen(QPen(QColor(color), width))
             painter.drawLine(QPointF(frame.left(), at.y()), QPointF(at.x() - gap, at.y()))

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
-from napari_penumbra.widgets.method_form import fold
+from napari_penumbra.widgets.fold import Fold
 from napari_penumbra.widgets.trust_view import TrustView
 
 if TYPE_CHECKING:
@@ -93,9 +92,9 @@ def key_part(page: ReviewPage, layout: QVBoxLayout) -> None:
     layout.addLayout(line)
 
 
-def trust_fold(view: TrustView) -> QCollapsible:
+def trust_fold(view: TrustView) -> Fold:
     """Fold the reliability plot away; it is drawn when it is unfolded."""
-    group = fold("How far to believe the confidence", view, "trust_fold")
+    group = Fold("How far to believe the confidence", view, "trust_fold")
     group.toggled.connect(view.activate)
     # A fold gives its content the height that it would have without wrapping its lines.
     view.removeEventFilter(group)

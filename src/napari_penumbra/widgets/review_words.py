@@ -77,7 +77,7 @@ class ReviewWords:
         return f"{review.current + 1}: {region.why}{verdict}, {self._worth(region)}"
 
     def _worth(self, region: Region) -> str:
-        return f"{percent(region.confidence)} sure: {such(self.record.at(region.confidence), self.record)}."
+        return f"{percent(region.confidence)} sure; {such(self.record.at(region.confidence), self.record)}."
 
     def progress(self) -> str:
         """How much is decided, left and unknown."""

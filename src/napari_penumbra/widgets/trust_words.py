@@ -23,15 +23,15 @@ def corrected(count: int) -> str:
 
 
 def why_unknown(record: TrackRecord) -> str:
-    """Say what is missing: ``1 of the 3 corrected cases that it takes``."""
+    """Say what is missing: ``1 of 3 corrected cases``."""
     have = len(record.cases)
     if have < FEWEST_CASES:
-        return f"{have or 'none'} of the {FEWEST_CASES} corrected cases that it takes"
+        return f"{have} of {corrected(FEWEST_CASES)}"
     return f"fewer than {FEWEST_VOXELS} such voxels in {corrected(have)}"
 
 
 def such(share: Share | None, record: TrackRecord) -> str:
     """Say how often "such voxels" were right, or that it is not yet known and why: a clause."""
     if share is None:
-        return f"how often such voxels are right is not yet known ({why_unknown(record)})"
+        return f"how often right: not yet known ({why_unknown(record)})"
     return f"such voxels turned out right in {percent(share.right)} ({share.voxels:,} in {corrected(share.cases)})"
