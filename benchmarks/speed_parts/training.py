@@ -25,9 +25,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 def compare(folder: Path, names: list[str], study: Path, network: str, steps: int, rounds: int, threads: int) -> Any:
     """Run both sides by turns; medians of the rounds and their ratio."""
-    settings = dict(NETWORKS[network])
-    preset = settings.pop("preset")
-    settings |= {"steps": steps + WARM, "pretrain_steps": 0, "unlabelled_batch": settings["labelled_batch"]}
+    preset, settings = settings_of(network, steps)
     found: dict[str, list[float]] = {"plain": [], "ours": [], "ours, float32": []}
     for _ in range(rounds):
         found["plain"].append(plain(folder, names, preset, settings, threads))
@@ -38,14 +36,31 @@ def compare(folder: Path, names: list[str], study: Path, network: str, steps: in
     return {"steps_per_second": middle, "rounds": found, "ratio": ratios, "settings": {"preset": preset, **settings}}
 
 
+def settings_of(network: str, steps: int) -> tuple[str, dict[str, Any]]:
+    """Preset and settings of a network's run with so many timed steps."""
+    settings = dict(NETWORKS[network])
+    preset = settings.pop("preset")
+    settings |= {"steps": steps + WARM, "pretrain_steps": 0, "unlabelled_batch": settings["labelled_batch"]}
+    return preset, settings
+
+
 def plain(folder: Path, names: list[str], preset: str, settings: dict[str, Any], threads: int) -> float:
     """Steps per second of the plain loop."""
-    command = [sys.executable, "-m", "speed_parts.plain", str(folder), *names, "--labelled", str(LABELLED)]
-    command += ["--preset", preset, "--settings", json.dumps(settings), "--warm", str(WARM)]
+    return float(other_side("plain", folder, names, preset, settings, threads)["steps_per_second"])
+
+
+def other_side(
+    module: str, folder: Path, names: list[str], preset: str, settings: dict[str, Any], threads: int, *more: str
+) -> Any:
+    """Run another way to train, in a process of its own; what it printed last."""
+    command = [sys.executable, "-m", f"speed_parts.{module}", str(folder), *names, "--labelled", str(LABELLED)]
+    command += ["--preset", preset, "--settings", json.dumps(settings), "--warm", str(WARM), *more]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     here = Path(__file__).resolve().parents[1]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=here, check=True)
-    return float(json.loads(done.stdout.splitlines()[-1])["steps_per_second"])
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=here, check=False)
+    if done.returncode:
+        raise SystemExit(f"speed_parts.{module} failed:\n{done.stdout}{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def ours(
