@@ -144,6 +144,7 @@ def test_a_case_by_hand(reader: Reader) -> None:
     reader.stroke([(z, 45, 20), (z, 45, 45)])
     tmax = case.layers.images["Tmax"].data  # type: ignore[union-attr]
     painted = reader.labels == 2
+    assert (tinted_voxels(reader) == ((tmax[z] >= 2.0) & ~painted[z])).all(), "what is painted has its own colour"
     assert painted.any()
     assert (tmax[painted] >= 2.0).all()
     assert set(np.nonzero(painted)[0]) == {z}
@@ -223,14 +224,15 @@ def tinted_voxels(reader: Reader) -> Any:
         glow.setVisible(on)
         pictures.append(reader.window.grab().toImage())
     glow.setVisible(True)
-    down, across = (int(axis) for axis in reader.viewer.dims.displayed)
-    shape, to_world = reader.labels_layer.data.shape, reader.labels_layer.data_to_world
-    seen = np.zeros((shape[down], shape[across]), bool)
-    for row, column in np.ndindex(seen.shape):
-        voxel = [0, 0, 0]
-        voxel[down], voxel[across] = row, column
-        spot = glow.mapTo(reader.window, glow.on_screen(to_world(voxel), (down, across)).toPoint())
-        seen[row, column] = pictures[0].pixel(spot) != pictures[1].pixel(spot)
+    plane = down, across = tuple(int(axis) for axis in reader.viewer.dims.displayed)
+    layer, corner = reader.labels_layer, glow.mapTo(reader.window, QPoint(0, 0))
+    first, last = (glow.on_screen(layer.data_to_world(voxel), plane) for voxel in ((0, 0, 0), (1, 1, 1)))
+    step = last - first
+    shape = layer.data.shape[down], layer.data.shape[across]
+    seen = np.zeros(shape, bool)
+    for row, column in np.ndindex(shape):
+        spot = round(corner.x() + first.x() + column * step.x()), round(corner.y() + first.y() + row * step.y())
+        seen[row, column] = pictures[0].pixel(*spot) != pictures[1].pixel(*spot)
     return seen
 
 

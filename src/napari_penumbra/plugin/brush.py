@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QApplication
 from scipy import ndimage
 
 from napari_penumbra.domain.case import ImageArray
-from napari_penumbra.domain.labels import BACKGROUND
+from napari_penumbra.domain.labels import BACKGROUND, LabelArray
 from napari_penumbra.widgets.worker_thread import Task
 
 Mask = npt.NDArray[np.bool_]
@@ -46,10 +46,22 @@ class Limit:
         """Whether it limits strokes of this label value; background erases."""
         return self.erase if value == BACKGROUND else self.paint
 
-    def inside(self, place: tuple[slice, ...]) -> Mask:
-        """Which voxels of a box may be written to; those without a number may not."""
+    def inside(self, place: tuple[Any, ...]) -> Mask:
+        """Which voxels of a box or slice may be written to; those without a number may not."""
         values = self.image[place]
         return np.asarray((values >= self.low) & (values <= self.high))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What strokes of one label value can change while they keep to a limit."""
+
+    limit: Limit
+    value: int
+
+    def inside(self, labels: LabelArray, place: tuple[Any, ...]) -> Mask:
+        """Which voxels of a box or slice would change: those within the limit that do not have the value yet."""
+        return self.limit.inside(place) & (labels[place] != self.value)
 
 
 class Brush:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from qtpy.QtCore import Qt, QTimer
 
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, UNKNOWN_COLOR, LabelScheme
-from napari_penumbra.plugin.brush import Limit
+from napari_penumbra.plugin.brush import Reach
 from napari_penumbra.plugin.crosshair import Crosshair
 from napari_penumbra.plugin.geometry import OPPOSITE
 from napari_penumbra.plugin.layers import LABELS_OPACITY
@@ -49,7 +49,7 @@ class Planes:
         self._dock: Any = None
         self.labels: Any = None
         self._image: Any = None
-        self._limit: Limit | None = None
+        self._reach: Reach | None = None
         self._letters: tuple[str, str, str] | None = None
         self._colors: npt.NDArray[np.uint8] = np.zeros((256, 4), np.uint8)
         self._spots: list[float] = [0.0, 0.0, 0.0]
@@ -87,10 +87,10 @@ class Planes:
         self._image = layer
         self.draw_soon()
 
-    def set_limit(self, limit: Limit | None) -> None:
-        """Tint what lies within a limit and has no label; None ends it."""
-        if limit is not self._limit:
-            self._limit = limit
+    def set_reach(self, reach: Reach | None) -> None:
+        """Tint what the tool in hand can change; None ends it."""
+        if reach is not self._reach:
+            self._reach = reach
             self.draw_soon()
 
     @property
@@ -242,10 +242,10 @@ class Planes:
 
     def _over(self, cut: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
         """Colours to lay over a slice: the labels, and the tint."""
-        labels = self.labels.data[cut]
-        colors = self._colors[labels]
-        if self._limit is not None:
-            colors[self._limit.inside(cut) & (labels == BACKGROUND)] = TINT
+        colors = self._colors[self.labels.data[cut]]
+        if self._reach is not None:
+            inside = self._reach.inside(self.labels.data, cut)
+            colors[inside & (colors[..., 3] == 0)] = TINT
         return colors
 
     def _grey(self, cut: tuple[Any, ...]) -> npt.NDArray[np.uint8]:

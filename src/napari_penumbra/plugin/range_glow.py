@@ -1,4 +1,4 @@
-"""Tints the voxels that the brush may write to, while it keeps to a range of intensities.
+"""Tints the voxels that the brush can change, while it keeps to a range of intensities.
 
 Drawn over the canvas: what is tinted is no layer, so it can neither be painted on nor saved, and undo knows nothing of
 it. Only the shown slice is compared, in about a millisecond, so it follows a slider and the slices at once.
@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtGui import QImage, QPainter
 
-from napari_penumbra.plugin.brush import Limit, Mask
+from napari_penumbra.plugin.brush import Mask, Reach
 from napari_penumbra.plugin.canvas_cover import CanvasCover
 from napari_penumbra.plugin.viewpoint import to_voxels
 
-TINT = (0, 255, 210, 80)
+TINT = (0, 255, 210, 64)
 """Red, green, blue and opacity: a hue that neither a class nor another overlay has, and faint enough to see through."""
 
 Cut = tuple[Any, ...]
@@ -29,20 +29,30 @@ class RangeGlow(CanvasCover):
         super().__init__(viewer, "range_glow")
         self._events = (*self._events, viewer.dims.events.point)
         self._labels: Any = None
-        self._limit: Limit | None = None
+        self._reach: Reach | None = None
         self._drawn: tuple[Cut, bool, QImage] | None = None
 
-    def show_limit(self, labels: Any, limit: Limit | None) -> None:
-        """Tint what lies within ``limit`` on the grid of a labels layer; None ends it."""
-        self._labels, self._limit, self._drawn = labels, limit, None
-        self.follow(labels is not None and limit is not None)
+    def show_reach(self, labels: Any, reach: Reach | None) -> None:
+        """Tint what strokes on a labels layer can change; None ends it."""
+        if labels is not self._labels:
+            for layer, connect in ((self._labels, False), (labels, True)):
+                for event in () if layer is None else (layer.events.labels_update, layer.events.set_data):
+                    (event.connect if connect else event.disconnect)(self._on_labels)
+        self._labels, self._reach, self._drawn = labels, reach, None
+        self.follow(labels is not None and reach is not None)
+
+    def _on_labels(self, event: Any = None) -> None:
+        """Voxels were drawn, or another slice was cut: also in the middle of a stroke."""
+        if self._reach is not None:
+            self._drawn = None
+            self.look()
 
     def mask(self) -> Mask | None:
-        """Voxels of the shown slice that lie within the limit, as on the screen; None when no slice is shown."""
-        place, limit = self._place(), self._limit
-        if place is None or limit is None:
+        """Voxels of the shown slice that a stroke would change, as on the screen; None when no slice is shown."""
+        place, reach = self._place(), self._reach
+        if place is None or reach is None:
             return None
-        inside = limit.inside(place[0])
+        inside = reach.inside(self._labels.data, place[0])
         return inside.T if place[1] else inside
 
     def _place(self) -> tuple[Cut, bool] | None:

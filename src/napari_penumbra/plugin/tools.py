@@ -8,7 +8,7 @@ from typing import Any
 from psygnal import Signal
 
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelScheme
-from napari_penumbra.plugin.brush import Brush, Limit
+from napari_penumbra.plugin.brush import Brush, Limit, Reach
 from napari_penumbra.widgets.canvas import Tool
 
 MODES: dict[Tool, str] = {"paint": "paint", "erase": "erase", "fill": "fill", "pick": "pick", "pan": "pan_zoom"}
@@ -29,7 +29,7 @@ class Tools:
     Signals
     -------
     limit_changed
-        What `limit` answers may have changed.
+        What `reach` answers may have changed.
     """
 
     limit_changed = Signal()
@@ -98,13 +98,13 @@ class Tools:
             self._brush.limit = limit
             self.limit_changed.emit()
 
-    def limit(self) -> Limit | None:
-        """Limit that the tool in hand keeps to; None when it may write everywhere, or writes nothing."""
+    def reach(self) -> Reach | None:
+        """What the tool in hand can change; None when it may write everywhere, or writes nothing."""
         if self._brush is None or self._brush.limit is None or str(self._layer.mode) not in _WRITING:
             return None
         value = BACKGROUND if str(self._layer.mode) == "erase" else int(self._layer.selected_label)
         limit = self._brush.limit
-        return limit if limit.narrow and limit.holds_for(value) else None
+        return Reach(limit, value) if limit.narrow and limit.holds_for(value) else None
 
     def hold(self, on: bool) -> None:
         """Let a press on the picture change nothing for a while: it means something else."""

@@ -41,13 +41,13 @@ class CaseViews:
         self.planes = Planes(viewer, self.planes_changed.emit)
         self._drag = WindowDrag(viewer, modalities.contrast, modalities.set_contrast, tools.hold)
         self._callback = self._on_press
-        tools.limit_changed.connect(self._show_limit)
+        tools.limit_changed.connect(self._show_reach)
         viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         viewer.mouse_drag_callbacks.append(self._callback)
 
     def close(self) -> None:
         """Let go of the viewer."""
-        self._tools.limit_changed.disconnect(self._show_limit)
+        self._tools.limit_changed.disconnect(self._show_reach)
         self._drag.close()
         self._end_glow()
         self.planes.close()
@@ -59,12 +59,12 @@ class CaseViews:
         """Take up a new case."""
         self.planes.attach(labels, scheme, letters)
         self.front_changed()
-        self._show_limit()
+        self._show_reach()
 
     def detach(self) -> None:
         """Let the case go."""
         self.planes.detach()
-        self._show_limit()
+        self._show_reach()
 
     def front_changed(self, _what: object = None) -> None:
         """Another modality is in front, or it is windowed differently."""
@@ -74,22 +74,22 @@ class CaseViews:
         """Voxels have changed."""
         self.planes.draw_soon()
 
-    def _show_limit(self) -> None:
-        """Tint what the tool in hand may write to, on all planes that are seen."""
+    def _show_reach(self) -> None:
+        """Tint what the tool in hand can change, on all planes that are seen."""
         labels = self.planes.labels
-        limit = self._tools.limit() if self._glowing and labels is not None else None
-        self.planes.set_limit(limit)
-        if limit is not None and self._glow is None:
+        reach = self._tools.reach() if self._glowing and labels is not None else None
+        self.planes.set_reach(reach)
+        if reach is not None and self._glow is None:
             self._glow = RangeGlow(self._viewer)
         if self._glow is not None:
             with suppress(RuntimeError):  # napari may have deleted its canvas already
-                self._glow.show_limit(labels, limit)
+                self._glow.show_reach(labels, reach)
 
     def _end_glow(self) -> None:
         glow, self._glow = self._glow, None
         if glow is not None:
             with suppress(RuntimeError):
-                glow.show_limit(None, None)
+                glow.show_reach(None, None)
                 glow.deleteLater()
 
     def _on_ndisplay(self, event: Any = None) -> None:
@@ -125,9 +125,9 @@ class CaseViews:
         return self.planes.visible
 
     def show_range(self, on: bool) -> None:
-        """Tint what brush and fill may write to, or not."""
+        """Tint what brush and fill can change while they keep to a range, or not."""
         self._glowing = on
-        self._show_limit()
+        self._show_reach()
 
     def windows(self) -> tuple[str, ...]:
         """Names of the windows for the modality in front."""

@@ -70,7 +70,7 @@ class Views(Protocol):
         """Whether they are shown."""
 
     def show_range(self, on: bool) -> None:
-        """Tint the voxels that brush and fill may write to while they keep to a range; at first it is on.
+        """Tint the voxels that brush and fill would change while they keep to a range; at first it is on.
 
         It is drawn over the picture, is part of no labels, and goes with the tool and with the range.
         """
