@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,13 +93,15 @@ def test_the_first_worker_tells_of_all_and_waits_for_the_others(root: Path) -> N
     first = SharedPrediction(run_of(root, spec, events), Shares(run, "second", 0, 2))
 
     def later() -> None:
+        while not any(e.case == "dora" for e in events):
+            time.sleep(0.01)
         fellow.say(Progress(Kind.WARNING, case="anna", message="Not readable."))
         fellow.leave()
 
-    timer = threading.Timer(1.0, later)
-    timer.start()
+    fellows_work = threading.Thread(target=later, daemon=True)
+    fellows_work.start()
     assert first.run()
-    timer.join()
+    fellows_work.join()
     assert [(e.kind, e.case, e.step) for e in events[:-1]] == [
         (Kind.CASE_DONE, "bert", 1),
         (Kind.CASE_DONE, "cleo", 2),

@@ -13,7 +13,6 @@ from torch import nn
 from napari_penumbra.domain.errors import ModelError, UsageError
 from napari_penumbra.domain.progress import Progress
 from napari_penumbra.imaging.files import read_labels
-from napari_penumbra.inference import predictor as module
 from napari_penumbra.inference.cases import read_case_images, read_case_labels
 from napari_penumbra.inference.confidence import answer
 from napari_penumbra.inference.machine import Machine
@@ -43,9 +42,7 @@ def test_each_slice_is_predicted_as_if_it_were_alone() -> None:
     assert torch.allclose(stacked, torch.stack(alone, dim=2), atol=1e-5)
 
 
-@pytest.mark.parametrize("share", [0.35, 0.0])
-def test_whole_slices_and_windows_of_slices_fill_the_volume(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SHARE_OF_ALL", share)
+def test_windows_of_slices_fill_the_volume() -> None:
     network = nn.Conv2d(2, 3, 1)
     found = Predictor(network, (1, 8, 8), CPU, spatial_dims=2).probabilities(volume())
     expected = torch.stack([network(volume()[:, z]) for z in range(11)], dim=1).softmax(dim=0)
