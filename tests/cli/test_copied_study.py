@@ -20,20 +20,20 @@ import pytest
 from trainer_files import different
 
 pytest.importorskip("torch")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 STEPS = 40
 CASES = {f"stroke-{number:03d}" for number in range(1, 25)}
 TOGETHER = ("--launch", "torchrun", "--processes", "2", "--threads", "2")
 ORDER = ("--method", "mean-teacher", "--steps", STEPS, "--validation", 1, "--no-reference")
 # Small, and the teacher teaches before the pause already, so that it too has to survive the copying.
-SMALL = ("--set", "patch=[8,24,24]", "--set", "labelled_batch=1", "--set", "pretrain_steps=6", "--set", "ramp_steps=4")
+SMALL = ("--set", "patch=[8,24,24]", "--set", "labelled_batch=1", "--set", "pretrain_steps=2", "--set", "ramp_steps=2")
 
 
 def penumbra(*words: object) -> str:
     """Run the command line as a process of its own."""
     command = [sys.executable, "-m", "napari_penumbra.cli", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
     return done.stdout
 
@@ -49,14 +49,15 @@ def events_of(run: Path) -> list[dict[str, Any]]:
 
 
 def wait_for(run: Path, seen: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    for _ in range(1200):
+    # A worker yields to everything else: on a busy machine a step takes seconds.
+    for _ in range(6000):
         told = events_of(run)
         found = next((event for event in told if seen(event)), None)
         if found is not None:
             return found
         assert not told or told[-1]["kind"] not in ("failed", "finished"), (run / "log.txt").read_text()
         time.sleep(0.1)
-    pytest.fail(f"not told within two minutes: {events_of(run)[-3:]}")
+    pytest.fail(f"not told within ten minutes: {events_of(run)[-3:]}")
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -84,7 +85,7 @@ def original(tmp_path: Path) -> Iterator[Path]:
 def paused(study: Path) -> tuple[Path, int]:
     """Start a training by two processes and pause it; its folder, and the step it waits after."""
     run = study / "runs" / answer("train", study, *ORDER, *SMALL, *TOGETHER, "--detach")["id"]
-    wait_for(run, lambda event: event["kind"] == "step" and event["step"] >= 8)
+    wait_for(run, lambda event: event["kind"] == "step" and event["step"] >= 4)
     penumbra("pause", study)
     waits = wait_for(run, lambda event: event["kind"] == "paused")
     assert "2 processes train together" in (run / "events.jsonl").read_text()
@@ -96,7 +97,7 @@ def paused(study: Path) -> tuple[Path, int]:
 def test_trained_paused_copied_resumed_and_predicted_by_two_processes(original: Path, tmp_path: Path) -> None:
     penumbra("demo", original, "--cases", 24, "--no-window")
     run, step = paused(original)
-    assert 8 <= step < STEPS
+    assert 4 <= step < STEPS
     newest = (run / "checkpoints" / "latest").read_text()
     assert newest == f"step-{step:06d}"
 
