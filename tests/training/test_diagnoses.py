@@ -205,3 +205,20 @@ def test_pools_differ_only_when_they_differ_more_than_their_cases(offset: float,
     random = np.random.default_rng(0)
     pools = [place + random.normal(0, spread, (6, 1, 1)) + np.zeros((6, 1, 5)) for place in (0.0, offset)]
     assert bool(shift(pools[0], pools[1])) is expected
+
+
+def test_pools_are_compared_once_enough_of_them_has_been_met(root: Path) -> None:
+    """After a resume only what is met anew counts: two cases of many are no pool."""
+    spec = make_spec(root)
+    heard: list[str] = []
+    plan = Plan(("DWI", "T2"), (3,), (3.0, 1.5, 1.5), (16, 24, 24))
+    watch = Watch(100, 5, plan, lambda finding: heard.append(finding.code))
+    dim, bright = np.zeros((2, 8, 8, 8), np.float16), np.ones((2, 8, 8, 8), np.float16)
+    for n in range(4):
+        for labelled, base in ((True, dim), (False, bright)):
+            if labelled and n > 1:
+                continue
+            image = base + np.linspace(0.1, 0.2, 512, dtype=np.float16).reshape(8, 8, 8)
+            watch.met(dataclasses.replace(spec.cases[0], name=f"{labelled} {n}"), image, labelled)
+        watch.compare_pools(2, 9)
+        assert heard == (["pool-unlike"] if n == 3 else []), "both labelled ones, four of nine others"

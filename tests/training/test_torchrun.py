@@ -19,6 +19,7 @@ import torch
 
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.domain.spec import RunSpec
+from napari_penumbra.inference import half
 from napari_penumbra.training import checkpoint as checkpoints
 from napari_penumbra.training.worker import work
 from tiny_study import CONFIG, add_case, make_spec, write_run
@@ -103,6 +104,22 @@ def test_two_processes_train_as_one_with_twice_the_batch(root: Path) -> None:
     ]
     assert dice[0] == dice[1]
     assert json.loads((together / "worker.json").read_text())["pid"] == started.pid
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not half.able(), reason="this processor does not compute bfloat16 itself")
+def test_two_processes_train_in_bfloat16(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the tests keeps processors to float32."""
+    monkeypatch.setenv(half.SWITCH, "1")
+    alone = write_run(root, "alone", order(root, 6, batch=2))
+    together = write_run(root, "together", order(root, 6, batch=1))
+    code, output = finished(torchrun(together))
+    assert code == 0, output
+    command = [sys.executable, "-m", "napari_penumbra.training.worker", "train", str(alone)]
+    subprocess.run(command, check=True, capture_output=True)
+    first, second = ([e.losses["total"] for e in events_of(run) if e.kind is Kind.STEP] for run in (alone, together))
+    assert second[0] == pytest.approx(first[0], rel=0.02)
+    assert second[-1] == pytest.approx(first[-1], rel=0.1)
 
 
 def test_a_dead_process_ends_all_in_a_sentence(root: Path) -> None:

@@ -46,7 +46,9 @@ class _SharedNorm:
             unbiased = variance * (count / max(count - 1, 1))
             norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)
             norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), share)
-        mean, variance = mean.to(x.dtype), variance.to(x.dtype)
+        # Statistics of bfloat16 values stay in float32, as in one process.
+        kind = torch.promote_types(x.dtype, torch.float32)
+        mean, variance = mean.to(kind), variance.to(kind)
         return _Normalise.apply(x, norm.weight, norm.bias, mean, variance, norm.eps, count, self.sharing.group)
 
 
@@ -65,7 +67,8 @@ class SharedBatchNorm3d(_SharedNorm, nn.BatchNorm3d):
 def _statistics(x: Tensor, group: Exchange) -> tuple[Tensor, Tensor, float]:
     """Mean and biased variance per channel over all processes (C,), float64, and of how many values."""
     axes = [0, *range(2, x.ndim)]
-    variance, mean = torch.var_mean(x.double() if x.numel() < 4096 else x, axes, correction=0)
+    exact = torch.promote_types(x.dtype, torch.float64 if x.numel() < 4096 else torch.float32)
+    variance, mean = torch.var_mean(x.to(exact), axes, correction=0)
     count = x.numel() / max(x.shape[1], 1)
     own = torch.stack([mean.double(), variance.double(), torch.full_like(mean, count, dtype=torch.float64)])
     means, variances, counts = group.all_gather(own.unsqueeze(0)).unbind(1)
@@ -99,7 +102,7 @@ class _Normalise(torch.autograd.Function):
         (grad,), (x, weight, mean, variance) = grads, ctx.saved_tensors
         axes, shape = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]
         inverse = (variance + ctx.eps).rsqrt()
-        centred = x - mean.view(shape)
+        grad, centred = grad.to(mean.dtype), x - mean.view(shape)
         of_bias, along = grad.sum(axes), (grad * centred).sum(axes)
         of_weight = along * inverse
         whole = ctx.group.all_reduce(torch.stack([of_bias, along])) / ctx.count
@@ -107,7 +110,7 @@ class _Normalise(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             factor = inverse if weight is None else inverse * weight
             slope = (inverse.square() * whole[1]).view(shape)
-            result = (grad - whole[0].view(shape) - centred * slope) * factor.view(shape)
+            result = ((grad - whole[0].view(shape) - centred * slope) * factor.view(shape)).to(x.dtype)
         wants = ctx.needs_input_grad
         return result, of_weight if wants[1] else None, of_bias if wants[2] else None, *[None] * 5
 

@@ -183,7 +183,7 @@ class Trainer:
                 self._validate()
             if self._between():
                 self.learning_on.look()
-                self.watch.compare_pools()
+                self.watch.compare_pools(len(self.labelled.cases), len(self.unlabelled.cases) if self.unlabelled else 0)
                 if self.labelled.empty:
                     return self._stop("Every labelled case was taken back: nothing is left to learn from.")
             if self._checkpoint_is_due():

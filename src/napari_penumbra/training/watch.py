@@ -39,6 +39,8 @@ NOTHING, EVERYTHING = 0.01, 0.9
 SHIFT = 0.35
 """Standard deviations. Random halves of ten simulated cases that are alike differ by 0.13 to 0.24 (three cohorts)."""
 SPREADS = 3.0
+ENOUGH_CASES = 4
+"""Of each pool, or all of a smaller one, before the two are compared."""
 _QUANTILES = (5, 25, 50, 75, 95)
 _SAMPLED = 50_000
 
@@ -131,10 +133,19 @@ class Watch:
             figures.append(np.percentile(inside, _QUANTILES) if inside.size else np.full(len(_QUANTILES), np.nan))
         self._spread[labelled][case.name] = np.array(figures)
 
-    def compare_pools(self) -> None:
-        """Hold the grey values of the labelled cases met so far against those of the unlabelled ones."""
-        mine, others = (list(self._spread[labelled].values()) for labelled in (True, False))
-        if len(mine) < 2 or len(others) < 2 or "pool-unlike" in self._told:
+    def compare_pools(self, labelled: int, unlabelled: int) -> None:
+        """Hold the grey values of the labelled cases met so far against those of the unlabelled ones.
+
+        Parameters
+        ----------
+        labelled, unlabelled
+            How many there are to be met: two of many, as soon after a resume, tell nothing of their pool.
+        """
+        mine, others = (list(self._spread[known].values()) for known in (True, False))
+        wanted = (max(2, min(ENOUGH_CASES, count)) for count in (labelled, unlabelled))
+        if any(len(met) < least for met, least in zip((mine, others), wanted, strict=True)):
+            return
+        if "pool-unlike" in self._told:
             return
         shifts = shift(np.array(mine), np.array(others))
         if shifts:
