@@ -60,6 +60,7 @@ def test_trial_steps_tell_time_and_memory_and_leave_nothing(real: Session) -> No
     assert real.runs() == []
 
 
+@pytest.mark.slow
 def test_several_processes_are_tried_side_by_side(real: Session) -> None:
     ahead = real.preflight("mean-teacher", "laptop", TINY, 50)
     alone = real.measure(ahead, threads=1).measured
