@@ -7,7 +7,6 @@ channels first. Network, patch, batch and losses are those of the other side. Pr
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import time
@@ -21,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from napari_penumbra.methods._base import Problem
 from napari_penumbra.methods.mean_teacher import MeanTeacher
+from speed_parts import command
 
 
 class Scans(Dataset):
@@ -48,14 +48,7 @@ class Scans(Dataset):
 
 def main() -> None:
     """Train some steps and print how many a second were done after the first ones."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("names", nargs="+")
-    parser.add_argument("--labelled", type=int, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
-    parser.add_argument("--preset", required=True)
-    parser.add_argument("--warm", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = command.parser().parse_args()
     config = MeanTeacher.configure(arguments.preset, arguments.settings)
     torch.manual_seed(0)
     made = MeanTeacher(config, Problem(1, 2, (1.0, 1.0, 1.0)))

@@ -13,7 +13,6 @@ Prints one JSON line.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import csv
 import json
@@ -35,6 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_penumbra.methods._base import Problem
 from napari_penumbra.methods.mean_teacher import MeanTeacher
+from speed_parts import command
 
 TRANSFORMS = ["NormalizeWithMeanStd", "Pad", "RandomCrop", "RandomFlip"]
 """What PyMIC does to each sample: less than the other side, which varies contrast too."""
@@ -114,13 +114,7 @@ class _EnoughError(Exception):
 
 def main() -> None:
     """Train some steps and print how many a second were done after the first ones."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("names", nargs="+")
-    parser.add_argument("--labelled", type=int, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
-    parser.add_argument("--preset", required=True)
-    parser.add_argument("--warm", type=int, default=2)
+    parser = command.parser()
     parser.add_argument("--loaders", type=int, default=0, help="Processes of each of PyMIC's two loaders.")
     arguments = parser.parse_args()
     # As the other side's workers: on a busy machine both wait alike.

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -81,20 +80,32 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         Shares(tmp_path, "a", 0, 2)
 
 
+class Heard(list[Progress]):
+    """Events, and a flag that is up once one is about a case."""
+
+    def __init__(self, case: str) -> None:
+        super().__init__()
+        self.case, self.there = case, threading.Event()
+
+    def append(self, event: Progress) -> None:
+        super().append(event)
+        if event.case == self.case:
+            self.there.set()
+
+
 def test_the_first_worker_tells_of_all_and_waits_for_the_others(root: Path) -> None:
     spec = dataclasses.replace(make_spec(root), kind="predict")
     run = root / "runs/p1"
     run.mkdir(parents=True)
     earlier = Shares(run, "first", 1, 2)
     earlier.say(predicted("bert"))  # killed before the first worker could tell of it
-    events: list[Progress] = []
+    events = Heard("dora")
     fellow = Shares(run, "second", 1, 2)
     assert fellow.claim(0)  # anna
     first = SharedPrediction(run_of(root, spec, events), Shares(run, "second", 0, 2))
 
     def later() -> None:
-        while not any(e.case == "dora" for e in events):
-            time.sleep(0.01)
+        assert events.there.wait(60)
         fellow.say(Progress(Kind.WARNING, case="anna", message="Not readable."))
         fellow.leave()
 

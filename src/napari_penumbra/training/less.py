@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 FILE = "less.json"
 _HEARING_SECONDS = 3.0
 """So long may a shared disk take to show what another process has written."""
+_ONCE = threading.Lock()
+"""The heartbeat's thread and the training itself may both find out: counted twice, this attempt would meet nobody."""
 
 
 def settle(run: Path) -> None:
@@ -93,15 +96,16 @@ def take(run: Path, trainer: Trainer) -> None:
 
 def begin_again(run: Path) -> None:
     """Become the next attempt, in the same process; does not return."""
-    os.environ[ATTEMPT] = str(attempt() + 1)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # A connection that stayed open would let the others believe that this process still answers.
-    for fd in _open_files():
-        with contextlib.suppress(OSError):
-            os.set_inheritable(fd, False)
-    words = ["-u", "-m", "napari_penumbra.training.worker", "train", str(run), "--resume"]
-    os.execv(sys.executable, [sys.executable, *words])
+    with _ONCE:
+        os.environ[ATTEMPT] = str(attempt() + 1)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A connection that stayed open would let the others believe that this process still answers.
+        for fd in _open_files():
+            with contextlib.suppress(OSError):
+                os.set_inheritable(fd, False)
+        words = ["-u", "-m", "napari_penumbra.training.worker", "train", str(run), "--resume"]
+        os.execv(sys.executable, [sys.executable, *words])
 
 
 def _open_files() -> list[int]:
