@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from napari_penumbra.domain.errors import DiskError, PenumbraError, StudyError, StudyLockedError
 
@@ -42,7 +42,7 @@ class Database:
         if not write and not self._answers():
             # A write-ahead log needs a file beside the database; on a folder that cannot be written to, and only
             # there, SQLite has to be told that nobody else will change the file either.
-            self.engine.dispose()
+            let_go(self.engine)
             self.engine = _engine(path, "ro&immutable=1")
 
     def _answers(self) -> bool:
@@ -85,8 +85,22 @@ class Database:
             raise in_words(error, self.path) from error
 
     def close(self) -> None:
-        """Let go of the file."""
-        self.engine.dispose()
+        """Let go of the file; a thread that is still asking ends its question and lets go as well."""
+        let_go(self.engine)
+
+
+def let_go(engine: Engine) -> None:
+    """Close the connections of an engine that is done with: those at rest now, the others as soon as they are.
+
+    Disposing alone forgets the ones at work: they would stay open until Python happens to collect them.
+    """
+    if not event.contains(engine, "checkin", _close_now):  # closing twice does no harm
+        event.listen(engine, "checkin", _close_now)
+    engine.dispose()
+
+
+def _close_now(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.close()
 
 
 def _engine(path: Path, mode: str) -> Engine:

@@ -78,7 +78,7 @@ class Team:
         with suppress(PenumbraError), self.db.write() as session:
             (leases.leave if clean else leases.end_unclean)(session, self.member)
         self.held.clear()
-        self.db.engine.dispose()
+        self.db.close()
 
     @property
     def member(self) -> int:
