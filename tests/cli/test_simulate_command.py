@@ -57,6 +57,7 @@ def test_two_orders_in_one_figure_and_gone_on_with(cli: Cli, study: Path, cohort
     assert len(minutes["cases"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl+C cannot be sent to one process on Windows")
 def test_ctrl_c_and_going_on(cli: Cli, study: Path, cohort: Path, background: Background) -> None:
     out = cohort / "out"

@@ -44,9 +44,10 @@ def shot(walk: Walkthrough, name: str) -> None:
     if SHOTS:
         walk.settle(300)
         walk.viewer.window.screenshot(f"{SHOTS}/team-{name}.png", canvas_only=False, flash=False)
-        dialog = walk.widget.findChild(QDialog, "team_dialog")
-        if dialog is not None:
-            dialog.grab().save(f"{SHOTS}/team-{name}-dialog.png")
+        for kind in ("team_dialog", "team_view"):
+            dialog = walk.widget.findChild(QDialog, kind)
+            if dialog is not None:
+                dialog.grab().save(f"{SHOTS}/team-{name}-dialog.png")
 
 
 def test_two_readers(walk: Walkthrough, readers: Callable[..., Reader], server: Server) -> None:
@@ -57,6 +58,7 @@ def test_two_readers(walk: Walkthrough, readers: Callable[..., Reader], server: 
     _new_revisions_of_others_are_seen(walk, ben)
     _the_server_goes_and_comes(walk, server, study)
     _a_case_taken_over_while_drawing(walk, ben, study)
+    _a_case_taken_back(walk, ben, study)
     assert not walk.find("message_bar").isVisible() or "⚠" not in walk.find("message_words").text()
 
 
@@ -71,16 +73,48 @@ def test_a_study_is_shared_and_joined_from_the_window(
         _share(walk, server)
         assert _holding(PASSWORD, root, file_of_servers().parent) == []
         assert file_of_servers().read_text().splitlines() == [server.over_network()]
-        walk.click("team")
-        assert "is on 127.0.0.1/postgres." in walk.find("message_words").text()
+        _look_at_it(walk)
         walk.widget.session.close()
         address = team_address(root)
         assert address is not None
         assert address.url == server.over_network()
         address.reach_by("")  # as in a program that was started anew
         _join(walk, root)
+        _leave(walk, root)
     finally:
         walk.widget.shut()
+
+
+def _look_at_it(walk: Walkthrough) -> None:
+    walk.open_case("p001")
+    walk.page("study")
+    walk.click("team")
+    assert "is on 127.0.0.1/postgres. 1 case checked out." in walk.find("team_head").text()
+    assert not walk.find("team_take").isEnabled()
+    assert "It is yours" in walk.find("team_take").toolTip()
+    walk.find("team_view").reject()
+
+
+def _leave(walk: Walkthrough, root: Path) -> None:
+    """Asked twice; with another reader in the study nothing is moved, and it is open as before."""
+    session = walk.widget.session
+    walk.click("team")
+    with Study.open(root, reader="ben"):
+        walk.click("team_leave")
+        assert "Everybody else closes it first" in walk.find("team_view").messages.words.text()
+        assert session.shared
+        walk.click("team_leave")
+        assert "The study Desk is open: ben." in walk.find("team_view").messages.words.text()
+        assert session.shared
+        assert not session.readonly
+    walk.click("team_leave")
+    walk.click("team_leave")
+    walk.wait("the view to close", lambda: walk.widget.findChild(QDialog, "team_view") is None, 10)
+    assert "rows were moved into the folder and compared" in walk.find("message_words").text()
+    assert not session.shared
+    assert not session.readonly
+    assert team_address(root) is None
+    assert walk.find("case_table").model().rowCount() > 0
 
 
 def _fill(walk: Walkthrough, url: str, password: str) -> None:
@@ -121,6 +155,11 @@ def _share(walk: Walkthrough, server: Server) -> None:
 
 def _join(walk: Walkthrough, root: Path) -> None:
     session = walk.widget.session
+    walk.widget.open_study(root)  # as at the start, when PENUMBRA_STUDY names it
+    walk.wait("to be asked", lambda: walk.widget.findChild(QDialog, "team_dialog") is not None, 10)
+    assert "does not let you in" in _said(walk)
+    walk.find("team_dialog").reject()
+    walk.settle()
     assert not walk.widget.dock.study_page.open_folder(root)
     assert "does not let you in" in _said(walk)
     shot(walk, "join")
@@ -188,8 +227,15 @@ def _new_revisions_of_others_are_seen(walk: Walkthrough, ben: Reader) -> None:
 def _the_server_goes_and_comes(walk: Walkthrough, server: Server, study: Study) -> None:
     """Drawing goes on; what is drawn is saved by itself when the server is back."""
     walk.page("annotate")
+    cases = walk.widget.dock.cases
+    names = [row.name for row in cases.rows()]
     server.stop()
     try:
+        walk.widget.session.case_changed.emit("p002")  # what was read is old, and the pages ask before anybody knows
+        row = cases.row()
+        assert row is not None
+        assert row.name == "p003"
+        assert [row.name for row in cases.rows()] == names
         walk.wait("the loss to be said", lambda: "does not answer" in walk.find("message_words").text(), 20)
         walk.drag([(2, 4, 4), (2, 4, 12)], 1)
         painted = walk.widget.bridge.labels().copy()
@@ -231,3 +277,25 @@ def _a_case_taken_over_while_drawing(walk: Walkthrough, ben: Reader, study: Stud
     beside = everything[max(everything)]
     assert beside.author == "anna"
     np.testing.assert_array_equal(read_labels(study.root / beside.path).volume.data, mine)
+
+
+def _a_case_taken_back(walk: Walkthrough, ben: Reader, study: Study) -> None:
+    """Asked twice while ben is at work; what ben has not saved is kept beside."""
+    ben.ask("open", "p001")
+    ben.ask("paint", "p001", z=3, value=1)
+    before = len(study.annotations("p001", withdrawn=True))
+    walk.page("study")
+    walk.click("team")
+    view = walk.find("team_view")
+    cases = [view.table.topLevelItem(n).text(0) for n in range(view.table.topLevelItemCount())]
+    view.table.setCurrentItem(view.table.topLevelItem(cases.index("p001")))
+    assert "p001: 1 stroke of ben not saved yet" in walk.find("team_unsaved").text()
+    walk.click("team_take")
+    assert "may be drawing on p001. Ask first." in view.messages.words.text()
+    assert study.checked_out()["p001"].reader == "ben"
+    shot(walk, "view")
+    walk.click("team_take")
+    assert "p001" not in study.checked_out()
+    assert "p001 is free. Unsaved strokes are kept beside, as the draft" in view.messages.words.text()
+    assert len(study.annotations("p001", withdrawn=True)) == before + 1
+    view.reject()

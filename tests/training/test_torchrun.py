@@ -122,6 +122,7 @@ def test_two_processes_train_in_bfloat16(root: Path, monkeypatch: pytest.MonkeyP
     assert second[-1] == pytest.approx(first[-1], rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_dead_process_ends_all_in_a_sentence(root: Path) -> None:
     run = write_run(root, "run", order(root, 400, batch=1))
     process = torchrun(run)

@@ -72,9 +72,14 @@ class PenumbraWidget(QWidget):
             session.failed.emit(error)
 
     def open_study(self, folder: Path) -> None:
-        """Open a study; what goes wrong is told in the dock."""
+        """Open a study; what goes wrong is told in the dock, and a server that is not reached is asked for."""
+        from napari_penumbra.study.team.errors import UnreachedError
+
         try:
             self.session.open(folder)
+        except UnreachedError as error:
+            why = error  # Python forgets `error` at the end of the clause
+            QTimer.singleShot(0, lambda: self.dock.study_page.teamwork.ask_join(folder, why))  # when there is a window
         except PenumbraError as error:
             self.session.failed.emit(error)
 

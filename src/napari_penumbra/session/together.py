@@ -18,6 +18,7 @@ from napari_penumbra.study.team import moving
 from napari_penumbra.study.team.address import Address, parse
 from napari_penumbra.study.team.leases import Holder
 from napari_penumbra.study.team.moving import Moved
+from napari_penumbra.study.team.rescue import Unsaved
 from napari_penumbra.study.team.team import Overtaken
 
 
@@ -101,13 +102,40 @@ class Together(Base):
             address.reach_by("")
             raise
 
-    def team_words(self) -> str:
-        """Say where the index is, who has which case, and whose strokes are not saved yet."""
+    def leave(self) -> Left:
+        """Move the open study's index back into its folder, and open the study again, for one reader at a time.
+
+        Raises
+        ------
+        StudyLockedError, UsageError, StudyError
+            Others have the study open, or it has no team, or the server does not answer. Nothing has changed, and the
+            study is open as before if the server can be reached.
+        """
+        root = self.writable().root
+        self.close()
+        try:
+            return leave_team(root)
+        finally:
+            self.open(root)
+
+    def crew(self) -> Crew:
+        """Ask the server who has which case, and the folder whose strokes are not saved yet."""
         study = self.opened()
-        held = [f"{name} is with {holder}" for name, holder in study.checked_out().items()]
-        drawn = [f"{one.strokes} strokes of {one.reader} on {one.case} are not saved yet" for one in study.unsaved()]
-        said = "; ".join([*held, *drawn]) or "Every case is free"
-        return f"The index of {study.name} is on {study.server}. {said}."
+        held = [CheckedOut(name, holder, study.has_out(holder)) for name, holder in study.checked_out().items()]
+        return Crew(study.server, held, study.unsaved())
+
+    def free_case(self, name: str) -> list[Annotation]:
+        """Free a case of another reader; return the drafts that the unsaved strokes on it became.
+
+        What that reader still draws is saved beside the case's own line, and the reader is told.
+        """
+        study = self.writable()
+        holder = study.checked_out().get(name)
+        if holder is not None and study.has_out(holder):
+            raise UsageError(f"{name} is checked out by this window.", "It is free as soon as you open another case.")
+        _, kept = study.release_case(name)
+        self.case_changed.emit(name)
+        return kept
 
     # ---------------------------------------------------------------- one case
 
@@ -196,6 +224,34 @@ def overtaken_words(name: str, found: Overtaken) -> str:
     """Say what became of labels that could not be saved in a case's own line."""
     who = f"{found.other.reader} has {name} now" if found.other is not None else f"Another reader has worked on {name}"
     return f"{who}. What you drew is kept beside theirs as r{found.revision}: see Review, History."
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOut:
+    """A case that somebody has: its name, who, and whether that is this window."""
+
+    case: str
+    holder: Holder
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """A team at this moment.
+
+    Attributes
+    ----------
+    server
+        Host and database, for people.
+    held
+        Cases that are checked out, expired ones too.
+    unsaved
+        Strokes that no revision holds yet.
+    """
+
+    server: str
+    held: list[CheckedOut]
+    unsaved: list[Unsaved]
 
 
 @dataclass(frozen=True, slots=True)

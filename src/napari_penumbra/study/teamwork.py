@@ -123,6 +123,10 @@ class Teamwork:
         with self._core.db.read() as session:
             return leases.holders(session)
 
+    def has_out(self, holder: Holder) -> bool:
+        """Whether a check-out is this program's own."""
+        return self._core.team is not None and holder.member == self._core.team.member
+
     def unsaved(self) -> list[Unsaved]:
         """Find strokes that no revision holds yet, of all readers."""
         self._check_shared()

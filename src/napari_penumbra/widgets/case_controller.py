@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from psygnal import Signal
 from qtpy.QtCore import QObject, Qt, QTimer
@@ -14,6 +15,7 @@ from napari_penumbra.domain.case import CaseRow, CaseState, Closing, OpenCase
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.session import Session
 from napari_penumbra.study.store import Study
+from napari_penumbra.study.team.errors import ServerGoneError
 from napari_penumbra.widgets.canvas import Canvas
 from napari_penumbra.widgets.messages import MessageBar
 
@@ -98,9 +100,10 @@ class CaseController(QObject):
         study, name = self.session.study, self.name
         if study is None or name is None or study is not self._of:
             return None
-        if study.server_gone:
-            return next((row for row in self._rows or () if row.name == name), None)
-        return self.session.row_of(name)
+        if not study.server_gone:
+            with suppress(ServerGoneError):  # just now, and this is the first to notice: the team's keeper tells it
+                return self.session.row_of(name)
+        return next((row for row in self._rows or () if row.name == name), None)
 
     def rows(self) -> list[CaseRow]:
         """Return all cases in the session's order: asked of the study once for all pages, until something changes."""
@@ -109,10 +112,11 @@ class CaseController(QObject):
             return []
         fresh = time.monotonic() - self._read < OLDEST_S or study.server_gone
         if self._rows is None or self._rows_order != order or not fresh:
-            arranged = study.arranged(order)
-            self._rows, self._rows_order, self._read = self.session.with_holders(arranged.rows), order, time.monotonic()
-            self.order_words = arranged.words
-        return self._rows
+            with suppress(ServerGoneError):  # as in `row`
+                arranged = study.arranged(order)
+                self._rows, self._rows_order = self.session.with_holders(arranged.rows), order
+                self._read, self.order_words = time.monotonic(), arranged.words
+        return self._rows or []
 
     def why_not_edit(self) -> str:
         """Say why the shown case's labels cannot be saved; empty when they can."""
@@ -176,11 +180,11 @@ class CaseController(QObject):
         return ahead[0] if ahead else None
 
     def _on_team(self) -> None:
-        self._rows = None
+        self._read = -math.inf
         self.changed.emit()
 
     def _on_case_changed(self, name: str) -> None:
-        self._rows = None
+        self._read = -math.inf
         if name != self.name:
             self._walk_order = ""
 

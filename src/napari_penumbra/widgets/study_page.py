@@ -10,10 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QStacked
 from superqt import QElidingLabel
 
 from napari_penumbra.domain.case import PoolCounts
-from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.session import Session
-from napari_penumbra.session.servers import known_servers, remember_server
-from napari_penumbra.session.together import team_address
 from napari_penumbra.study.team.errors import UnreachedError
 from napari_penumbra.widgets.add_cases_dialog import AddCasesDialog
 from napari_penumbra.widgets.buttons import ActionButton
@@ -27,7 +24,7 @@ from napari_penumbra.widgets.fold import Fold
 from napari_penumbra.widgets.new_study_dialog import NewStudyDialog
 from napari_penumbra.widgets.order_box import OrderBox
 from napari_penumbra.widgets.progress_box import ProgressBox
-from napari_penumbra.widgets.team_dialog import JOIN, SHARE, TeamDialog
+from napari_penumbra.widgets.team_controller import TeamController
 
 SEARCH_FROM = 12
 """From how many cases on the search line is worth its room."""
@@ -94,6 +91,7 @@ class StudyPage(QWidget):
         self.team = ActionButton(
             "Team…", "Lets several readers work on this study at once, and says who has which case.", name="team"
         )
+        self.teamwork = TeamController(self.session, self.cases, self._show, self)
         self.count_line = QLabel(objectName="study_counts", wordWrap=True)
         mute(self.count_line)
         self.search = QLineEdit(objectName="case_search", clearButtonEnabled=True)
@@ -108,7 +106,7 @@ class StudyPage(QWidget):
         self.add.clicked.connect(lambda: self.ask_add())
         self.check.clicked.connect(lambda: self.show_check(True))
         self.export.clicked.connect(self.ask_export)
-        self.team.clicked.connect(self.ask_team)
+        self.team.clicked.connect(self.teamwork.ask)
         self.checking.left.connect(lambda: self.show_check(False))
         self.checking.opened.connect(self.open_case)
         self.next.clicked.connect(lambda: self._opened(self.cases.open_next(1)))
@@ -239,49 +237,12 @@ class StudyPage(QWidget):
             try:
                 self.session.open(root)
             except UnreachedError as error:
-                self.ask_join(root, error)
+                self.teamwork.ask_join(root, error)
                 return False
             if self.session.notices and not self.session.readonly:
                 self.messages.show_notice(" ".join(self.session.notices))
             return True
         return False
-
-    def ask_join(self, root: Path, error: PenumbraError) -> None:
-        """Ask how the server of a team's study is reached, saying why it was not."""
-        address = team_address(root)
-        own = [] if address is None else [address.url]
-        dialog = TeamDialog(JOIN, list(dict.fromkeys([*own, *known_servers()])), self)
-        dialog.wished.connect(lambda url: self._join(dialog, root, url))
-        self._show(dialog)
-        dialog.messages.show_error(error)
-
-    def _join(self, dialog: TeamDialog, root: Path, url: str) -> None:
-        with dialog.messages.guard("joining the team"):
-            self.session.join(root, url)
-            remember_server(url)
-            dialog.accept()
-            self.messages.clear()
-
-    def ask_team(self) -> None:
-        """Ask where the server is that shall hold the study's index; of a team's study, say who has which case."""
-        with self.messages.guard("looking at the team"):
-            if self.session.shared:
-                self.messages.show_notice(self.session.team_words())
-                return
-            dialog = TeamDialog(SHARE, known_servers(), self)
-            dialog.wished.connect(lambda url: self._share(dialog, url))
-            self._show(dialog)
-
-    def _share(self, dialog: TeamDialog, url: str) -> None:
-        with dialog.messages.guard("moving the index"):
-            self.cases.save_now()
-            moved = self.session.share(url)
-            remember_server(url)
-            dialog.accept()
-            self.messages.show_notice(
-                f"{moved.rows} rows were moved to the server and compared. The others open this folder as before; the "
-                f"index from before is kept in {moved.kept}."
-            )
 
     def ask_open(self) -> None:
         """Ask for a study's folder."""

@@ -17,7 +17,7 @@ SHARE = (
     "Work on this study together",
     "The list of cases, labels and models moves to a PostgreSQL server; scans and labels stay in the study's folder, "
     "which all readers must reach. Everybody else closes the study first. From then on, everybody opens the folder as "
-    "always, and `penumbra team leave` moves the list back.",
+    "always; leaving the team moves the list back.",
     "Share this study",
     "Copies the list to the server, compares every row, and opens the study again.",
 )

@@ -72,6 +72,7 @@ class Keeper:
         self._stop = threading.Event()
         self._pulse = -1
         self._known: tuple[int, ...] = ()
+        self._missed = False  # the server did not answer the last time
         self._thread = threading.Thread(target=self._run, name="penumbra-team", daemon=True)
 
     def start(self) -> None:
@@ -98,7 +99,6 @@ class Keeper:
                 self._once()
 
     def _once(self) -> None:
-        was_gone = self.db.gone_since is not None
         try:
             with self.db.beside() as session:
                 if not leases.beat(session, self.member, self.reader):
@@ -108,9 +108,12 @@ class Keeper:
                 fresh = self._look(session) if pulse != self._pulse else None
         except ServerGoneError:
             with self._lock:
-                self._news.gone = self._news.gone or not was_gone
+                # Whoever noticed it first: a page that only wanted to show something goes on with what it has.
+                self._news.gone = self._news.gone or not self._missed
+                self._missed = True
             raise
         with self._lock:
+            self._missed = False
             self.holders = found
             self._news.back = self.db.back() or self._news.back
             if fresh is not None:
