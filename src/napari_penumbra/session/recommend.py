@@ -114,8 +114,7 @@ METHODS: tuple[Rule, ...] = (
         lambda f: f.modalities >= 3,
         "col-net",
         lambda f: f"{f.modalities} modalities in slices {f.thickness:.1f} mm apart",
-        "it was published for ischemic penumbra in multi-modal MRI, slice by slice; it learns from unlabelled cases by "
-        "reconstructing them, so expect a small gain",
+        "it was published for ischemic penumbra in multi-modal MRI, slice by slice",
     ),
     Rule(
         "one piece in a volume of 16 slices or more, less than three times as thick as voxels are wide",
