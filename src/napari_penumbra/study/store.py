@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,27 +14,24 @@ from napari_penumbra.domain.case import (
     Annotation,
     CaseRow,
     Closing,
-    Decision,
     OpenCase,
     Origin,
     PoolCounts,
-    Prediction,
     Role,
-    Verdict,
 )
 from napari_penumbra.domain.colour import expand
-from napari_penumbra.domain.errors import PenumbraError, StudyError
+from napari_penumbra.domain.errors import StudyError
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import LabelScheme
-from napari_penumbra.domain.regions import Box
 from napari_penumbra.domain.spec import SpecCase
-from napari_penumbra.study import adding, bulk, opening, pool, predictions, queries, reading, revisions
+from napari_penumbra.study import opening, pool, queries, reading, revisions
 from napari_penumbra.study.calibration import Calibrations
 from napari_penumbra.study.checked import Checked
 from napari_penumbra.study.core import Core, case_of
+from napari_penumbra.study.decided import Decided
 from napari_penumbra.study.dicom_cases import DicomCases
 from napari_penumbra.study.effort import Minutes
-from napari_penumbra.study.importers.folder import FolderPlan, plan_folder
+from napari_penumbra.study.intake import Intake
 from napari_penumbra.study.journal import Journal
 from napari_penumbra.study.journals import Journals, Moment
 from napari_penumbra.study.layout import Layout
@@ -49,7 +45,7 @@ from napari_penumbra.study.teamwork import Teamwork
 from napari_penumbra.study.versions import Versions
 
 
-class Study(Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Checked, DicomCases):
+class Study(Intake, Decided, Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Checked, DicomCases):
     """An open study. Make one with `create` or `open`; close it, or use it in a ``with`` block.
 
     All methods raise `StudyError` when the database is damaged or in use, `DiskError` when a file cannot be written,
@@ -160,83 +156,6 @@ class Study(Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Ch
         return None if who is None or who.gone else str(who)
 
     # ------------------------------------------------------------------ cases
-
-    @reaching
-    def add_case(
-        self,
-        name: str,
-        images: Mapping[str, Path],
-        label: Path | None = None,
-        *,
-        resample_label: bool = False,
-        label_closing: Closing = Closing.COMPLETE,
-        author: str = "",
-    ) -> list[str]:
-        """Take a case in: all of it, or nothing when anything is wrong.
-
-        Parameters
-        ----------
-        images
-            Modality to file; ``RGB`` gives one picture for Red, Green and Blue. The first modality in the study's order
-            gives the grid; the others are resampled onto it where they differ. Missing ones are allowed while there is
-            one.
-        label
-            A mask on the reference grid.
-        resample_label
-            Bring a mask of another grid onto the case's (nearest) instead of refusing it.
-        label_closing
-            How to understand the mask: complete, partial (slices without paint are unknown), or a draft.
-        author
-            Who stands for the mask.
-
-        Returns
-        -------
-        list of str
-            What the reader should know, in words.
-
-        Raises
-        ------
-        UsageError
-            A name that is taken or cannot be used, or no image.
-        ImageError, LabelError
-            A file cannot be read, or its label values are not the study's.
-        GeometryError
-            The mask lies on another grid, or two files share no space at all.
-        """
-        new = adding.NewCase(name, images, label, resample_label, label_closing, author)
-        return adding.add_case(self._core, new)
-
-    def plan_folder(self, images: Path, labels: Path | None = None) -> FolderPlan:
-        """Say what `add_folder` would add and leave out; changes nothing."""
-        return plan_folder(Path(images), None if labels is None else Path(labels), self.modalities)
-
-    def add_folder(self, images: Path, labels: Path | None = None) -> Iterator[tuple[str, list[str] | PenumbraError]]:
-        """Add every case of a folder; one that cannot be added does not stop the rest, a known name is passed over.
-
-        Parameters
-        ----------
-        images
-            Files named by case (one modality), ``<case>_<MODALITY>.*``, or a folder per case with ``<MODALITY>.*``.
-        labels
-            Folder with ``<case>.*``, ``<case>_label.*`` and the like.
-
-        Yields
-        ------
-        tuple
-            Name of the case, and its warnings or why it was not added.
-        """
-        yield from self.add_planned(self.plan_folder(images, labels))
-
-    def add_planned(
-        self, plan: FolderPlan, author: str = "", jobs: int | None = None, gentle: bool = False
-    ) -> Iterator[tuple[str, list[str] | PenumbraError]]:
-        """Add the cases of a plan, several at once; see `bulk.add_all`."""
-        yield from bulk.add_all(self._core, plan.cases, author, jobs, gentle)
-
-    def marked(self, plan: FolderPlan) -> FolderPlan:
-        """Return a plan that says which of its cases the study has already; they are left out when it is added."""
-        there = bulk.present(self._core, {case.name for case in plan.cases})
-        return replace(plan, cases=tuple(replace(case, present=case.name in there) for case in plan.cases))
 
     def case(self, name: str) -> CaseRow:
         """Look at one case."""
@@ -376,54 +295,6 @@ class Study(Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Ch
     def class_counts(self) -> dict[str, dict[int, int]]:
         """Voxels per label value of every labelled training case, from the database alone."""
         return pool.class_counts(self._core)
-
-    # ------------------------------------------------------------------ predictions and decisions
-
-    def register_predictions(self, names: Collection[str] | None = None) -> list[Prediction]:
-        """Take over what workers have predicted since the last call.
-
-        A sidecar is believed only when its files lie in the case's own folder and can be read whole; otherwise a
-        sentence goes to `notices`.
-
-        Parameters
-        ----------
-        names
-            Look only at these cases; all by default.
-        """
-        with self._registering:
-            return predictions.register(self._core, self._refused, names)
-
-    def prediction(self, name: str) -> Prediction | None:
-        """Newest prediction of a case."""
-        return predictions.newest(self._core, name)
-
-    def predictions(self, name: str) -> list[Prediction]:
-        """All predictions of a case, oldest first."""
-        return predictions.predictions(self._core, name)
-
-    def decide(
-        self, name: str, prediction_id: int, box: Box, verdict: Verdict, voxels: int, author: str = ""
-    ) -> Decision:
-        """Record a verdict on a region; a new one on the same box replaces the old, which stays in the history."""
-        return predictions.decide(self._core, name, prediction_id, box, verdict, voxels, author)
-
-    def decide_all(
-        self, name: str, prediction_id: int, verdicts: Sequence[tuple[Box, Verdict, int]], author: str = ""
-    ) -> list[Decision]:
-        """Record many verdicts (box, verdict, voxels) in one transaction: all of them, or none."""
-        return predictions.decide_all(self._core, name, prediction_id, verdicts, author)
-
-    def undo_decision(self, decision_id: int) -> None:
-        """Take a verdict back; it stays in the history."""
-        predictions.undo_decision(self._core, decision_id)
-
-    def undo_decisions(self, decision_ids: Sequence[int]) -> None:
-        """Take verdicts back in one transaction; they stay in the history."""
-        predictions.undo_decisions(self._core, decision_ids)
-
-    def decisions(self, name: str, prediction_id: int | None = None) -> list[Decision]:
-        """Verdicts that stand on a prediction (the newest by default), oldest first."""
-        return predictions.decisions(self._core, name, prediction_id)
 
     # ------------------------------------------------------------------ what may be learnt from
 
