@@ -26,8 +26,8 @@ BEN, MINE, GONE = held("p1", "ben"), held("p2", "anna", mine=True), held("p3", "
 def view(qtbot: Any) -> TeamView:
     made = TeamView("Strokes")
     qtbot.addWidget(made)
-    made.taken = []  # type: ignore[attr-defined]
-    made.left = []  # type: ignore[attr-defined]
+    made.taken = []
+    made.left = []
     made.taking_wished.connect(made.taken.append)
     made.leaving_wished.connect(lambda: made.left.append(True))
     made.show_crew(Crew("db/penumbra", [BEN, MINE, GONE], [Unsaved("p1", "ben", 1, NOW.timestamp())]))
