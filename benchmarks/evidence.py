@@ -152,7 +152,7 @@ def write_page(folder: Path, planner: Planner, page: Path) -> None:
     everything = planner.everything()
     drawn: dict[str, str | None] = {}
     for group in groups_of(results, everything):
-        if group.arms:
+        if group.begun:
             name = tables.figure_name(group.key)
             drawn[name] = figures.comparison_figure(group)
             drawn[f"{name}-reliability"] = figures.reliability_figure(group)

@@ -117,6 +117,11 @@ class Group:
         preset = "" if self.key.preset == "laptop" else f", preset {self.key.preset}"
         return f"{self.cohort.title}, {self.key.labelled} labelled cases, {self.key.steps} steps{preset}"
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything of its own is done: training with all labels belongs to every number of labelled cases."""
+        return any(name != ALL for name in self.arms)
+
     def confidence(self, arm: str) -> list[dict[str, Any]]:
         """What each seed of an arm says of its confidence; empty without any."""
         tables = (r["table"] for (name, _), r in sorted(self.results.items()) if name == arm)

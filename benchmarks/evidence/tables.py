@@ -33,7 +33,7 @@ def document(results: Results, headline: Sequence[Cell], everything: Sequence[Ce
     """Write the whole page."""
     lines = ["# Evidence: what the unlabelled cases are worth", "", READING, *_progress(results, headline, everything)]
     for group in groups_of(results, everything):
-        if group.arms:
+        if group.begun:
             lines += ["", f"## {group.title}", "", *arm_table(group), "", *difference_table(group)]
             lines += ["", f"![{group.title}](evidence/{figure_name(group.key)}.svg)"]
             confidence = confidence_table(group)

@@ -556,6 +556,16 @@ def test_cells_for_tuning_stand_apart(planner: Planner) -> None:
     assert page.count("| Left atrium (real MRI) | supervised | 4 |") == len(plan.CURVE_STEPS)
 
 
+def test_all_labels_alone_begin_no_section(planner: Planner) -> None:
+    bound = [cell for cell in planner.everything() if cell.cohort == "la" and cell.arm == plan.ALL]
+    four = Cell("la", SUPERVISED, SUPERVISED, 4, 0, bound[0].steps)
+    for found, sections in (({}, 0), ({four: made_up(four, [0.5])}, 1)):
+        found = found | {c: made_up(c, [0.7]) for c in bound}
+        assert sum(g.begun for g in groups.groups_of(found, planner.everything())) == sections
+        page = tables.document(found, planner.headline(), planner.everything())
+        assert page.count("## Left atrium (real MRI)") == sections
+
+
 # ------------------------------------------------------------------ figures
 
 
