@@ -40,7 +40,7 @@ def test_a_team_from_beginning_to_end(
     shown = cli("team", "status", study).out
     assert "p3" in shown
     assert "ben" in shown
-    assert "1 strokes of ben are not saved yet" in shown
+    assert "1 stroke of ben not saved yet" in shown
     (held,) = cli("team", "status", study, "--json").data["checked_out"]
     assert (held["case"], held["reader"], held["expired"]) == ("p3", "ben", False)
     # The whole command line goes on beside him, but for his case.

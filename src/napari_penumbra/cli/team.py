@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from typing import Annotated
 
@@ -11,10 +10,8 @@ import typer
 from napari_penumbra.cli.output import opened, say, say_json, table, warn
 from napari_penumbra.cli.study import JsonOption, StudyArgument
 from napari_penumbra.domain.errors import UsageError
-from napari_penumbra.session.together import leave_team, start_team
-from napari_penumbra.session.words import duration
+from napari_penumbra.session.together import heard_words, leave_team, start_team, unsaved_words
 from napari_penumbra.study.team.address import VARIABLE
-from napari_penumbra.study.team.leases import Holder
 
 app = typer.Typer(no_args_is_help=True, help="Several readers on one study: its index on a PostgreSQL server.")
 YesOption = Annotated[bool, typer.Option("--yes", help="Do it although the reader was heard of just now.")]
@@ -58,17 +55,14 @@ def status(study: StudyArgument, json: JsonOption = False) -> None:
             })  # fmt: skip
             return
         if held:
-            cells = [(name, h.reader, f"{h.since.astimezone():%Y-%m-%d %H:%M}", _heard(h)) for name, h in held.items()]
+            cells = [
+                (name, h.reader, f"{h.since.astimezone():%Y-%m-%d %H:%M}", heard_words(h)) for name, h in held.items()
+            ]
             table(("case", "reader", "since", "last heard of"), cells, f"{found.name} on {found.server}")
         else:
             say(f"{found.name} on {found.server}: every case is free.")
         for one in unsaved:
-            when = dt.datetime.fromtimestamp(one.last).astimezone()
-            say(f"{one.case}: {one.strokes} strokes of {one.reader} are not saved yet (the last at {when:%H:%M}).")
-
-
-def _heard(holder: Holder) -> str:
-    return f"{duration(holder.silent)} ago" + (", so it is free" if holder.expired else "")
+            say(unsaved_words(one))
 
 
 @app.command()
@@ -81,7 +75,7 @@ def release(
         holder = found.checked_out().get(case)
         if holder is not None and not holder.expired and not yes:
             raise UsageError(
-                f"{case} is checked out by {holder}, who was heard of {_heard(holder)}.",
+                f"{case} is checked out by {holder}, who was heard of {heard_words(holder)}.",
                 "Ask first. With --yes it is taken back all the same; what is still drawn there is kept beside.",
             )
         before, kept = found.release_case(case)

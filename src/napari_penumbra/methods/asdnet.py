@@ -207,8 +207,8 @@ class AsdNet(AveragingMethod):
             "attention_floor": 0.05,
             "ema_late": 0.999,
         },
-        # So short a run is over before a patch could be learnt too well: with the sample attention of the paper and
-        # its weight of the adversary most of the gradient was the adversary's (docs/methods.md has the figures).
+        # In so short a run the paper's sample attention and weight of the adversary cost more than they bring
+        # (docs/methods.md has the figures).
         "laptop": {
             "width": 8,
             "confidence_width": 8,

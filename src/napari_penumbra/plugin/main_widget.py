@@ -78,10 +78,14 @@ class PenumbraWidget(QWidget):
         try:
             self.session.open(folder)
         except UnreachedError as error:
-            why = error  # Python forgets `error` at the end of the clause
-            QTimer.singleShot(0, lambda: self.dock.study_page.teamwork.ask_join(folder, why))  # when there is a window
+            # When there is a window to ask in; the default keeps what Python forgets at the end of the clause.
+            QTimer.singleShot(0, lambda why=error: self._ask_join(folder, why))
         except PenumbraError as error:
             self.session.failed.emit(error)
+
+    def _ask_join(self, folder: Path, why: PenumbraError) -> None:
+        if not self._shut:
+            self.dock.study_page.teamwork.ask_join(folder, why)
 
     def shut(self) -> None:
         """Save, let go of the viewer and of the study's writer role. Safe to call twice."""

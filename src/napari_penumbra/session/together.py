@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from psygnal import Signal
 from napari_penumbra.domain.case import Annotation, CaseRow
 from napari_penumbra.domain.errors import PenumbraError, StudyLockedError, UsageError
 from napari_penumbra.session.base import Base
+from napari_penumbra.session.words import duration
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.manifest import read_manifest
 from napari_penumbra.study.store import Study
@@ -224,6 +226,18 @@ def overtaken_words(name: str, found: Overtaken) -> str:
     """Say what became of labels that could not be saved in a case's own line."""
     who = f"{found.other.reader} has {name} now" if found.other is not None else f"Another reader has worked on {name}"
     return f"{who}. What you drew is kept beside theirs as r{found.revision}: see Review, History."
+
+
+def heard_words(holder: Holder) -> str:
+    """Say when a reader's program was last heard of, and whether that was too long ago to keep the case."""
+    return f"{duration(holder.silent)} ago" + (", so it is free" if holder.expired else "")
+
+
+def unsaved_words(one: Unsaved) -> str:
+    """Say whose strokes on which case no revision holds yet."""
+    when = dt.datetime.fromtimestamp(one.last).astimezone()
+    count = "1 stroke" if one.strokes == 1 else f"{one.strokes} strokes"
+    return f"{one.case}: {count} of {one.reader} not saved yet, the last at {when:%H:%M}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,12 +52,13 @@ class TeamController(QObject):
 
     def ask_join(self, root: Path, error: PenumbraError) -> None:
         """Ask how the server of a team's study is reached, saying why it was not."""
-        address = team_address(root)
-        own = [] if address is None else [address.url]
-        dialog = TeamDialog(JOIN, list(dict.fromkeys([*own, *known_servers()])), self._above)
-        dialog.wished.connect(lambda url: self._join(dialog, root, url))
-        self._show(dialog)
-        dialog.messages.show_error(error)
+        with self.messages.guard("asking for the team's server"):
+            address = team_address(root)
+            own = [] if address is None else [address.url]
+            dialog = TeamDialog(JOIN, list(dict.fromkeys([*own, *known_servers()])), self._above)
+            dialog.wished.connect(lambda url: self._join(dialog, root, url))
+            self._show(dialog)
+            dialog.messages.show_error(error)
 
     def _join(self, dialog: TeamDialog, root: Path, url: str) -> None:
         with dialog.messages.guard("joining the team"):

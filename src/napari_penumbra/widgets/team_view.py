@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -18,8 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_penumbra.session.together import CheckedOut, Crew
-from napari_penumbra.session.words import duration
+from napari_penumbra.session.together import CheckedOut, Crew, heard_words, unsaved_words
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.messages import MessageBar
@@ -107,7 +104,7 @@ class TeamView(QDialog):
         chosen = self.chosen()
         self._crew = crew
         self.head.setText(f"The index is on {crew.server}. " + _head(crew))
-        self.unsaved.setText("\n".join(_strokes(one.case, one.reader, one.strokes, one.last) for one in crew.unsaved))
+        self.unsaved.setText("\n".join(map(unsaved_words, crew.unsaved)))
         self.unsaved.setVisible(bool(crew.unsaved))
         self.table.clear()
         for row in crew.held:
@@ -147,7 +144,7 @@ class TeamView(QDialog):
         self._sure_of = row.case
         self.take.setText("Take it back all the same")
         self.messages.show_notice(
-            f"{row.holder.reader} was heard of {duration(row.holder.silent)} ago and may be drawing on {row.case}. Ask "
+            f"{row.holder.reader} was heard of {heard_words(row.holder)} and may be drawing on {row.case}. Ask "
             "first. If you take it back all the same, what is still drawn there is kept beside, as a draft of its own."
         )
 
@@ -174,11 +171,4 @@ def _head(crew: Crew) -> str:
 def _cells(row: CheckedOut) -> list[str]:
     holder = row.holder
     reader = f"{holder.reader} (this window)" if row.mine else holder.reader
-    heard = f"{duration(holder.silent)} ago" + (", so it is free" if holder.expired else "")
-    return [row.case, reader, f"{holder.since.astimezone():%Y-%m-%d %H:%M}", heard]
-
-
-def _strokes(case: str, reader: str, strokes: int, last: float) -> str:
-    when = dt.datetime.fromtimestamp(last).astimezone()
-    noun = "stroke" if strokes == 1 else "strokes"
-    return f"{case}: {strokes} {noun} of {reader} not saved yet, the last at {when:%H:%M}."
+    return [row.case, reader, f"{holder.since.astimezone():%Y-%m-%d %H:%M}", heard_words(holder)]
