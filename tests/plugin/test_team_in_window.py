@@ -89,16 +89,23 @@ def _look_at_it(walk: Walkthrough) -> None:
     walk.open_case("p001")
     walk.page("study")
     walk.click("team")
+    _wait_for_answer(walk)
     assert "is on 127.0.0.1/postgres. 1 case checked out." in walk.find("team_head").text()
     assert not walk.find("team_take").isEnabled()
     assert "It is yours" in walk.find("team_take").toolTip()
     walk.find("team_view").reject()
 
 
+def _wait_for_answer(walk: Walkthrough) -> None:
+    """The server is asked in another thread."""
+    walk.wait("the server's answer", lambda: walk.find("team_head").text().startswith("The index is on"), 10)
+
+
 def _leave(walk: Walkthrough, root: Path) -> None:
     """Asked twice; with another reader in the study nothing is moved, and it is open as before."""
     session = walk.widget.session
     walk.click("team")
+    _wait_for_answer(walk)
     with Study.open(root, reader="ben"):
         walk.click("team_leave")
         assert "Everybody else closes it first" in walk.find("team_view").messages.words.text()
@@ -286,6 +293,7 @@ def _a_case_taken_back(walk: Walkthrough, ben: Reader, study: Study) -> None:
     before = len(study.annotations("p001", withdrawn=True))
     walk.page("study")
     walk.click("team")
+    _wait_for_answer(walk)
     view = walk.find("team_view")
     cases = [view.table.topLevelItem(n).text(0) for n in range(view.table.topLevelItemCount())]
     view.table.setCurrentItem(view.table.topLevelItem(cases.index("p001")))
@@ -295,6 +303,8 @@ def _a_case_taken_back(walk: Walkthrough, ben: Reader, study: Study) -> None:
     assert study.checked_out()["p001"].reader == "ben"
     shot(walk, "view")
     walk.click("team_take")
+    assert not view.take.isEnabled()
+    _wait_for_answer(walk)
     assert "p001" not in study.checked_out()
     assert "p001 is free. Unsaved strokes are kept beside, as the draft" in view.messages.words.text()
     assert len(study.annotations("p001", withdrawn=True)) == before + 1

@@ -97,3 +97,24 @@ def test_leaving_is_asked_twice(view: TeamView) -> None:
     assert view.left == []
     view.leave.click()
     assert view.left == [True]
+
+
+def test_while_the_server_is_asked_no_other_wish_is_taken(view: TeamView) -> None:
+    choose(view, 2)
+    view.begin_asking()
+    assert view.head.text() == "Asking the server…"
+    assert not any(button.isEnabled() for button in (view.take, view.look, view.leave))
+    choose(view, 0)
+    assert not view.take.isEnabled(), "also for another row"
+    view.end_asking()
+    assert view.head.text() == "The index is on db/penumbra. 3 cases checked out."
+    assert all(button.isEnabled() for button in (view.take, view.look, view.leave))
+
+
+def test_a_view_without_an_answer_claims_nothing(qtbot: Any) -> None:
+    made = TeamView("Strokes")
+    qtbot.addWidget(made)
+    made.begin_asking()
+    made.end_asking()
+    assert made.head.text() == ""
+    assert not made.take.isEnabled()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QDialog, QWidget
 
+from napari_penumbra.domain.case import Annotation
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.session import Session
 from napari_penumbra.session.servers import known_servers, remember_server
-from napari_penumbra.session.together import team_address
+from napari_penumbra.session.together import Crew, team_address
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.team_dialog import JOIN, SHARE, TeamDialog
 from napari_penumbra.widgets.team_view import TeamView
+from napari_penumbra.widgets.worker_thread import Task
 
 
 class TeamController(QObject):
@@ -80,23 +83,38 @@ class TeamController(QObject):
 
     def _show_team(self) -> None:
         view = TeamView(self.session.opened().name, self._above)
-        view.show_crew(self.session.crew())
         view.look_wished.connect(lambda: self._look(view))
         view.taking_wished.connect(lambda case: self._take(view, case))
         view.leaving_wished.connect(lambda: self._leave(view))
         self._show(view)
+        self._look(view)
 
     def _look(self, view: TeamView) -> None:
-        with view.messages.guard("asking the server"):
-            view.show_crew(self.session.crew())
+        self._ask_server(view, self.session.crew, "asking the server", view.show_crew)
 
     def _take(self, view: TeamView, case: str) -> None:
-        with view.messages.guard(f"taking {case} back"):
-            kept = self.session.free_case(case)
-            view.show_crew(self.session.crew())
+        def free() -> tuple[list[Annotation], Crew]:
+            return self.session.free_case(case), self.session.crew()
+
+        def tell(found: tuple[list[Annotation], Crew]) -> None:
+            kept, crew = found
+            view.show_crew(crew)
             drafts = ", ".join(f"r{one.revision} of {one.author}" for one in kept)
             beside = f" Unsaved strokes are kept beside, as the draft {drafts}." if drafts else ""
             view.messages.show_notice(f"{case} is free.{beside}")
+
+        self._ask_server(view, free, f"taking {case} back", tell)
+
+    @staticmethod
+    def _ask_server(view: TeamView, ask: Callable[[], Any], what: str, tell: Callable[[Any], None]) -> None:
+        """Ask in another thread: a far server, and thousands of journal folders on a slow share, take their time."""
+        task = Task(ask, what)
+        task.done.connect(tell)
+        task.failed.connect(view.messages.show_error)
+        task.over.connect(view.end_asking)
+        view.finished.connect(task.cancel)
+        view.begin_asking()
+        task.start()
 
     def _leave(self, view: TeamView) -> None:
         with view.messages.guard("leaving the team"):

@@ -24,6 +24,7 @@ from napari_penumbra.widgets.messages import MessageBar
 _TAKE = "Take back"
 _LEAVE = "Leave the team…"
 _SURE_TO_LEAVE = "Leave now"
+_ASKED = "The server is being asked; a moment."
 
 
 class TeamView(QDialog):
@@ -49,6 +50,7 @@ class TeamView(QDialog):
         self.setWindowTitle(f"The team of {study}")
         self.resize(560, 340)
         self._crew = Crew("", [], [])
+        self._waiting = False
         self._sure_of = ""
         self.head = QLabel(objectName="team_head", wordWrap=True)
         self.head.setTextFormat(Qt.TextFormat.PlainText)
@@ -103,7 +105,7 @@ class TeamView(QDialog):
         """Show who has what now; the chosen case stays chosen."""
         chosen = self.chosen()
         self._crew = crew
-        self.head.setText(f"The index is on {crew.server}. " + _head(crew))
+        self.head.setText(_head(crew))
         self.unsaved.setText("\n".join(map(unsaved_words, crew.unsaved)))
         self.unsaved.setVisible(bool(crew.unsaved))
         self.table.clear()
@@ -113,6 +115,21 @@ class TeamView(QDialog):
         self.table.setCurrentItem(self.table.topLevelItem(found[0] if found else 0))
         self._choose()
 
+    def begin_asking(self) -> None:
+        """Say that the server is being asked, and take no other wish until `end_asking`."""
+        self._asking(True)
+
+    def end_asking(self) -> None:
+        """Take wishes again: the server has answered, or never will."""
+        self._asking(False)
+
+    def _asking(self, asking: bool) -> None:
+        self._waiting = asking
+        self.head.setText("Asking the server…" if asking else _head(self._crew))
+        self.look.allow(_ASKED if asking else "")
+        self.leave.allow(_ASKED if asking else "")
+        self._allow_taking()
+
     def chosen(self) -> CheckedOut | None:
         """Return the case that is chosen in the table."""
         item = self.table.currentItem()
@@ -121,9 +138,16 @@ class TeamView(QDialog):
 
     def _choose(self) -> None:
         self._not_sure()
+        self._allow_taking()
+
+    def _allow_taking(self) -> None:
         row = self.chosen()
-        why = "" if row is not None and not row.mine else "It is yours: open another case, and it is free."
-        self.take.allow("Nobody has a case." if row is None else why)
+        if self._waiting:
+            self.take.allow(_ASKED)
+        elif row is None:
+            self.take.allow("Nobody has a case.")
+        else:
+            self.take.allow("It is yours: open another case, and it is free." if row.mine else "")
 
     def _not_sure(self) -> None:
         """Whatever was asked once is asked anew."""
@@ -162,10 +186,12 @@ class TeamView(QDialog):
 
 
 def _head(crew: Crew) -> str:
-    if not crew.held:
-        return "Every case is free."
+    """Say where the index is and how many cases are out; nothing while the server has not answered yet."""
+    if not crew.server:
+        return ""
     count = len(crew.held)
-    return f"{count} case{'' if count == 1 else 's'} checked out."
+    held = f"{count} case{'' if count == 1 else 's'} checked out." if count else "Every case is free."
+    return f"The index is on {crew.server}. {held}"
 
 
 def _cells(row: CheckedOut) -> list[str]:
