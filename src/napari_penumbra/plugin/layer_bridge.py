@@ -17,7 +17,6 @@ from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
 from napari_penumbra.domain.regions import Box, Region
 from napari_penumbra.imaging.edits import View
 from napari_penumbra.plugin.activity import ActiveSeconds
-from napari_penumbra.plugin.camera import go_to_region
 from napari_penumbra.plugin.compat import camera, scale_bar
 from napari_penumbra.plugin.confidence_overlay import threshold_limits
 from napari_penumbra.plugin.contours import Contours
@@ -26,9 +25,9 @@ from napari_penumbra.plugin.history import Shelf
 from napari_penumbra.plugin.layers import CaseLayers, first_slice, make_layers
 from napari_penumbra.plugin.modalities import Modalities
 from napari_penumbra.plugin.orientation import OrientationLetters
-from napari_penumbra.plugin.outline import make_outline, move_outline, plane_of
 from napari_penumbra.plugin.own_layers import OwnLayers
 from napari_penumbra.plugin.preview import Preview
+from napari_penumbra.plugin.region_mark import RegionMark
 from napari_penumbra.plugin.strokes import StrokeTracker
 from napari_penumbra.plugin.tools import Tools
 from napari_penumbra.plugin.viewpoint import ClickPicker, view_of
@@ -76,8 +75,6 @@ class LayerBridge:
         self._tracker: StrokeTracker | None = None
         self._shelf = Shelf()
         self._history_of: tuple[Path, str] | None = None
-        self._outline: Any = None
-        self._region: Region | None = None
         self._active = ActiveSeconds()
         self._letters = OrientationLetters(self.viewer)
         self._tools = Tools(self.class_changed.emit, self.tool_changed.emit)
@@ -86,6 +83,7 @@ class LayerBridge:
         self._own = OwnLayers(self.viewer, self._on_lost)
         self._contours = Contours(self.viewer, self._own)
         self._preview = Preview(self.viewer, self._own)
+        self._mark = RegionMark(self.viewer, self._own)
         self._clicks = ClickPicker(self.viewer)
         self._connect(True)
 
@@ -167,7 +165,7 @@ class LayerBridge:
         self.views.detach()
         self._contours.forget()
         self._preview.forget()
-        self._outline = None
+        self._mark.forget()
 
     # ---------------------------------------------------------------- labels
 
@@ -318,20 +316,8 @@ class LayerBridge:
 
     def go_to(self, region: Region) -> None:
         """Move to a region and mark its outline."""
-        if self.layers is None or self._open is None:
-            return
-        self._region = region
-        if self._outline is not None:
-            # Moved first, it is sliced once, with all other layers; on the same slice nobody else is.
-            move_outline(self.viewer, self._outline, self._open.grid, region, plane_of(self.viewer))
-            if not go_to_region(self.viewer, self.layers.labels, region):
-                self._outline.refresh()
-            return
-        go_to_region(self.viewer, self.layers.labels, region)
-        active = self.viewer.layers.selection.active
-        self._outline = make_outline(self._open.name, self._open.grid, region, plane_of(self.viewer))
-        self._own.add(self._outline)
-        self.viewer.layers.selection.active = active
+        if self.layers is not None and self._open is not None:
+            self._mark.show(self._open.name, self._open.grid, self.layers.labels, region)
 
     def show_contours(self, first: LabelArray, second: LabelArray, names: tuple[str, str]) -> None:
         """Draw two annotations as contours."""
@@ -398,9 +384,7 @@ class LayerBridge:
         self._preview.redraw()
 
     def _on_plane(self, event: Any = None) -> None:
-        if self._outline is not None and self._region is not None and self._open is not None:
-            move_outline(self.viewer, self._outline, self._open.grid, self._region, plane_of(self.viewer))
-            self._outline.refresh()
+        self._mark.redraw()
         self._contours.redraw()
         self._preview.redraw()
         QTimer.singleShot(0, self._tools.plane_changed)  # after the layers know of the new plane
@@ -408,13 +392,9 @@ class LayerBridge:
     def _on_lost(self, layer: Any) -> None:
         """A layer of ours was deleted by hand: images may go, the labels come back at once."""
         made = self.layers
-        if self._contours.lost(layer) or self._preview.lost(layer):
+        if made is None or any(drawn.lost(layer) for drawn in (self._contours, self._preview, self._mark)):
             return
-        if layer is self._outline:
-            self._outline = None
-        elif made is None:
-            return
-        elif layer is made.labels:
+        if layer is made.labels:
             self.labels_removed.emit()
             QTimer.singleShot(0, lambda: self._bring_back(layer))
         elif layer is made.prediction:
