@@ -275,7 +275,7 @@ def test_nothing_labelled_says_label_first(session, worker, canvas, tmp_path, qt
 
 def test_without_the_training_part_it_says_so_and_can_try_again(study, worker, canvas, monkeypatch, qtbot):
     def missing():
-        raise JobError("The training part is not installed.", "pip install napari-penumbra[train]")
+        raise JobError("The training part is not installed.", "pip install napari-penumbra[train]", "No module: torch")
 
     monkeypatch.setattr(study, "methods", missing)
     dock = Dock(study, canvas)
@@ -284,6 +284,8 @@ def test_without_the_training_part_it_says_so_and_can_try_again(study, worker, c
     dock.show_page("train")
     page = dock.train_page
     qtbot.waitUntil(lambda: "not installed" in page.empty.words.text(), timeout=5000)
+    assert page.empty.words.toolTip() == "No module: torch"
+    assert not dock.messages.isVisible(), "said once, and not on the other pages"
     monkeypatch.setattr(study, "methods", lambda: INFOS)
     page.empty.button.click()
     qtbot.waitUntil(lambda: page.form.method.count() == 3, timeout=5000)

@@ -34,9 +34,10 @@ class EmptyState(QWidget):
         layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch(2)
 
-    def say(self, words: str, button: str = "", wish: str = "", tooltip: str = "") -> None:
-        """Set the sentence, and the button's words and what it wishes for; no button without words."""
+    def say(self, words: str, button: str = "", wish: str = "", tooltip: str = "", details: str = "") -> None:
+        """Set the sentence with what is behind it, and the button's words and its wish; no button without words."""
         self.words.setText(words)
+        self.words.setToolTip(details)
         self.button.setText(button)
         self.button.explain(tooltip)
         self.button.setVisible(bool(button))

@@ -192,8 +192,8 @@ class TrainPage(QWidget):
 
     def _on_no_methods(self, error: PenumbraError) -> None:
         self._methods_task = None
+        # Said where the settings would be: at a desk that never trains, it must not follow the reader to other pages.
         self._methods_error = error
-        self.messages.show_error(error)
         self.refresh()
 
     def _on_settings(self) -> None:
@@ -273,8 +273,9 @@ class TrainPage(QWidget):
                 "next",
                 "Opens the next case of the study's order.",
             )
-        elif self._methods_error is not None:
-            self.empty.say(str(self._methods_error), "Try again", "methods", "Asks again which methods are installed.")
+        elif (error := self._methods_error) is not None:
+            tip = "Asks again which methods are installed."
+            self.empty.say(str(error), "Try again", "methods", tip, error.details)
         else:
             self._stack.setCurrentWidget(self.scroll)
             return
