@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -24,7 +25,8 @@ def made(dims=3, classes=CLASSES, preset="laptop", **changes):
     torch.manual_seed(0)
     changes = {"width": 2, "confidence_width": 2, "patch": (8, 16, 16), "steps": 100, "ema_late": 0, **changes}
     # The paper's weights, whatever the preset makes of them.
-    changes = {"attention_floor": 0.0, "attention_power": 2.0, "adversarial_weight": 0.03, **changes}
+    weights = {"cross_entropy_weight": 0.0, "attention_floor": 0.0, "attention_power": 2.0, "adversarial_weight": 0.03}
+    changes = {**weights, **changes}
     return AsdNet(AsdNet.configure(preset, changes), Problem(1, classes, spatial_dims=dims)).train()
 
 
@@ -81,7 +83,7 @@ def test_paper_preset_is_the_papers():
     assert (config.optimiser, config.learning_rate, config.confidence_learning_rate) == ("adam", 1e-3, 1e-4)
     assert (config.weight_decay, config.poly_power, config.momentum) == (1e-4, 0, 0.9)
     assert (config.adversarial_weight, config.semi_weight) == (0.03, 0.3)
-    assert (config.attention_power, config.attention_floor) == (2, 0)
+    assert (config.attention_power, config.attention_floor, config.cross_entropy_weight) == (2, 0, 0)
     assert (config.threshold, config.semi_start, config.semi_loss) == (0.2, 0.25, "dice")
     assert (config.unlabelled_fakes, config.confidence_width, config.ema_late) == (False, 32, 0)
     assert config.foreground_share == pytest.approx(2 / 3)
@@ -226,6 +228,19 @@ def test_labelled_loss_gives_hard_patches_more_weight():
     assert gradient[0].all()
     plain, parts = made(2, classes=2, attention_power=0).labelled_loss(logits, label)
     assert float(plain.detach()) == pytest.approx(float(parts["dice_loss"]))
+
+
+def test_cross_entropy_beside_the_generalised_dice_is_the_mean_over_known_voxels():
+    batch = make_batch(dims=2)
+    hide(batch)
+    logits = torch.randn(2, CLASSES, *batch.label.shape[1:], generator=torch.Generator().manual_seed(5))
+    plain, _ = made(2).labelled_loss(logits, batch.label)
+    total, parts = made(2, cross_entropy_weight=0.7).labelled_loss(logits, batch.label)
+    said = logits.double().softmax(1)
+    known = [(b, y, x) for b, y, x in np.ndindex(*batch.label.shape) if batch.label[b, y, x] != IGNORE]
+    entropy = -sum(math.log(said[b, batch.label[b, y, x], y, x]) for b, y, x in known) / len(known)
+    assert float(parts["cross_entropy"]) == pytest.approx(entropy, rel=1e-5)
+    assert float(total) == pytest.approx(float(plain) + 0.7 * entropy, rel=1e-5)
 
 
 def test_the_sample_weight_passes_no_gradient_on():
