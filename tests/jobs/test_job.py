@@ -210,8 +210,12 @@ def test_kill_ends_a_process_that_does_not_listen(folder: Path) -> None:
 
 
 def test_stop_leaves_a_file_and_says_when_it_cannot(folder: Path, tmp_path: Path) -> None:
+    assert Job(folder).asked_to_stop() is None
     Job(folder).stop()
     assert (folder / "stop").exists()
+    os.utime(folder / "stop", (time.time() - 60,) * 2)
+    Job(folder).stop()
+    assert Job(folder).asked_to_stop() >= 60, "asking again does not make it younger"
     with pytest.raises(DiskError, match="could not be asked to stop"):
         Job(tmp_path / "gone").stop()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +15,9 @@ from session_study import Played, cube, predict_by_hand
 from napari_penumbra.domain.case import CaseState, Role
 from napari_penumbra.domain.errors import JobError, ModelError, PenumbraError, UsageError
 from napari_penumbra.domain.progress import Kind, Progress, RunState
+from napari_penumbra.jobs.job import Job
 from napari_penumbra.session import Session
+from napari_penumbra.session.steering import STUBBORN_SECONDS
 
 Play = Callable[..., Played]
 
@@ -142,6 +146,24 @@ def test_status_says_what_runs_how_far_what_it_gained_and_when_it_ends(session: 
     session.stop("r1")
     session.poll()
     assert session.status.endswith("stopping…")
+
+
+def test_a_run_that_does_not_stop_when_asked_is_ended_when_asked_again(
+    session: Session, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play("r1")
+    reopened(session)
+    ended = threading.Event()
+    monkeypatch.setattr(Job, "kill", lambda job: ended.set())
+    assert not session.stop("r1")
+    assert not session.stop("r1")
+    assert not session.hangs("r1")
+    assert not ended.is_set(), "it has hardly had the time to answer"
+    stop = session.opened().layout.run("r1") / "stop"
+    os.utime(stop, (time.time() - STUBBORN_SECONDS - 1,) * 2)
+    assert session.hangs("r1")
+    assert session.stop("r1")
+    assert ended.wait(5)
 
 
 def test_only_one_run_at_a_time(session: Session, play: Play) -> None:

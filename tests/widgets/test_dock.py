@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QScrollBar, QWidget
 
 from napari_penumbra.domain.errors import JobError
 from napari_penumbra.widgets.dock import Dock
+from napari_penumbra.widgets.fold import Fold
 
 NAMES = [
     "tab_study",
@@ -76,14 +79,43 @@ def test_fits_a_narrow_dock_on_a_low_screen(dock, study):
         assert hint.height() <= 600, page
 
 
-def test_a_disabled_control_says_why(dock, study):
-    dock.cases.open("p000")
+CONTROLS = (QAbstractButton, QComboBox, QAbstractSlider, QAbstractSpinBox)
+
+
+def controls_on(dock) -> list[QWidget]:
+    """What can be seen of the page that can be pressed, moved or chosen; parts of a control are not controls."""
+    seen = [control for kind in CONTROLS for control in dock.findChildren(kind) if control.isVisible()]
+    parts = {part for control in seen for part in control.findChildren(QWidget)}
+    return [c for c in seen if c not in parts and not isinstance(c, QScrollBar) and c.parentWidget().isEnabled()]
+
+
+@pytest.mark.parametrize("case", [None, "p000", "p001"])
+def test_a_disabled_control_says_why(dock, study, case):
+    if case is not None:
+        dock.cases.open(case)
+    disabled = 0
     for page in ("study", "annotate", "train", "review"):
         dock.show_page(page)
-        for name in NAMES:
-            control = dock.findChild(QWidget, name)
-            if control.isVisible() and not control.isEnabled():
-                assert control.toolTip(), name
+        for fold in dock.pages.currentWidget().findChildren(Fold):
+            fold.expand(animate=False)
+        for control in controls_on(dock):
+            if not control.isEnabled():
+                disabled += 1
+                assert control.toolTip(), control.objectName()
+                # The words of an enabled button say what it does, and not why it cannot.
+                assert control.toolTip() != getattr(control, "_tooltip", ""), control.objectName()
+    assert disabled >= 5
+
+
+def test_every_button_says_what_it_will_do(dock, study):
+    dock.cases.open("p001")
+    for page in ("study", "annotate", "train", "review"):
+        dock.show_page(page)
+        for control in controls_on(dock):
+            if not isinstance(control.parentWidget(), Fold):  # a headline says itself what is below it
+                said = control.toolTip().strip(".").lower()
+                assert said, control.objectName()
+                assert said != getattr(control, "text", str)().strip(" .…").lower(), control.objectName()
 
 
 def test_status_line_follows_the_session_and_is_never_empty(dock, session, study):
@@ -93,6 +125,19 @@ def test_status_line_follows_the_session_and_is_never_empty(dock, session, study
     assert "disk is full" in dock.messages.words.text()
     dock.status.clicked.emit()
     assert dock.status.text() == session.status
+
+
+def test_what_another_thread_says_is_shown_by_this_one(dock, session, monkeypatch):
+    seen = []
+    shown = dock.status.show_error
+    monkeypatch.setattr(dock.status, "show_error", lambda error: (seen.append(threading.get_ident()), shown(error)))
+    thread = threading.Thread(target=session.failed.emit, args=(JobError("The disk is full."),))
+    thread.start()
+    thread.join()
+    assert seen == [], "the other thread touches no widget"
+    dock.poll()
+    assert seen == [threading.get_ident()]
+    assert "disk is full" in dock.status.text()
 
 
 def test_opening_a_case_from_the_table_goes_to_annotate(dock, study):

@@ -328,6 +328,18 @@ def test_a_running_run_draws_live_and_can_be_stopped(page, session, dock, monkey
     assert dock.status.progress.value() == 20
     page.stop.click()
     assert stopped == ["r1"]
+    monkeypatch.setattr(session, "hangs", lambda run: True)
+    page._stubborn.timeout.emit()
+    dock._on_status("stopping…")
+    for button in (page.stop, dock.status.stop):
+        assert button.isEnabled()
+        assert button.text() == "End now"
+        assert "since the last checkpoint is lost" in button.toolTip()
+    page.stop.click()
+    assert stopped == ["r1", "r1"]
+    monkeypatch.setattr(session, "hangs", lambda run: False)
+    page.refresh()
+    assert page.stop.text() == "Stop"
     dock.status.clicked.emit()
     assert page.logs.isExpanded()
     assert page.log.toPlainText() == "step 10"

@@ -169,13 +169,13 @@ def _run(session: Session, run: str) -> RunInfo:
 
 @app.command()
 def stop(study: StudyArgument, run: RunArgument = None) -> None:
-    """Stop the running worker at its next step, with a checkpoint."""
+    """Stop the running worker at its next step, with a checkpoint; asked again, end one that does not answer."""
     with opened(study, write=False) as session:
         run = run or session.active
         if run is None:
             raise UsageError("Nothing runs in this study.", f"See: penumbra runs {study}")
-        session.stop(run)
-        say(f"Asked {run} to stop; it saves a checkpoint first.")
+        ended = session.stop(run)
+        say(f"{run} has not answered: it is ended." if ended else f"Asked {run} to stop; it saves a checkpoint first.")
         say(f"Go on later with: penumbra resume {study} {run}", "dim")
 
 

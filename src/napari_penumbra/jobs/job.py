@@ -226,6 +226,8 @@ class Job:
 
     def stop(self) -> None:
         """Ask the worker to end at the next step boundary with a checkpoint; it needs no answer."""
+        if self.asked_to_stop() is not None:
+            return
         try:
             (self.folder / "stop").touch()
         except OSError as error:
@@ -234,6 +236,13 @@ class Job:
                 "Free some space or check the folder's permissions, then stop again.",
                 details=repr(error),
             ) from error
+
+    def asked_to_stop(self) -> float | None:
+        """Seconds since the worker was first asked to stop; None if nobody has."""
+        try:
+            return max(0.0, time.time() - (self.folder / "stop").stat().st_mtime)
+        except OSError:
+            return None
 
     def pause(self, wait: bool) -> None:
         """Ask the worker to step aside at the next step boundary, or to go on."""

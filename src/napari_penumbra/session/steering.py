@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from napari_penumbra.jobs.launchers import change_launch, refuse_if_closed
 from napari_penumbra.jobs.pool import offer
 from napari_penumbra.session import champion
 from napari_penumbra.session.judging import Judging
+
+STUBBORN_SECONDS = 20.0
+"""No step takes so long. A measurement of the frozen cases may: only who asks again gets a hard end."""
 
 
 class Steering(Judging):
@@ -65,12 +69,33 @@ class Steering(Judging):
 
     # ---------------------------------------------------------------- stop, go on
 
-    def stop(self, run: str) -> None:
-        """Ask a run to end at the next step boundary with a checkpoint."""
+    def stop(self, run: str) -> bool:
+        """Ask a run to end at the next step boundary with a checkpoint.
+
+        Returns
+        -------
+        bool
+            Whether it was ended with its process instead, because it `hangs`.
+        """
         job = self._job(run)
         if job.state().over:
             raise UsageError(f"Run {run} is not running.", "`penumbra runs` shows how each stands.")
-        job.stop()
+        hangs = self.hangs(run)
+        if hangs:
+            # It may take seconds to go; a program that ends meanwhile waits for that.
+            threading.Thread(target=job.kill, name=f"end of {run}").start()
+        else:
+            job.stop()
+        return hangs
+
+    def hangs(self, run: str) -> bool:
+        """Whether a run was asked to stop so long ago that asking again ends its process.
+
+        What it has learnt since its last checkpoint is lost then, and `resume` goes on from there.
+        """
+        job = self._jobs.get(run)
+        asked = None if job is None else job.asked_to_stop()
+        return job is not None and asked is not None and asked >= STUBBORN_SECONDS and not job.state().over
 
     def pause(self, run: str) -> None:
         """Ask a training to step aside: it saves, gives the graphics card's memory back and waits for `resume`."""

@@ -235,7 +235,9 @@ class Dock(QWidget):
             self.banner.setText(f"⚠ Read-only: this study is {who}. You can look, but nothing is saved.")
 
     def _on_status(self, words: str) -> None:
-        self.status.show_status(words, running=self.session.active is not None)
+        active = self.session.active
+        hangs = active is not None and self.session.hangs(active)
+        self.status.show_status(words, running=active is not None, hangs=hangs)
 
     def _on_event(self, run: str, event: Progress) -> None:
         if run == self.session.active:

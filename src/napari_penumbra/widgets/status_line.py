@@ -11,6 +11,18 @@ from superqt import QElidingLabel
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.widgets.buttons import ActionButton
 
+STOP_TIP = "Ends at the next step and keeps what was learnt."
+END_TIP = (
+    "It was asked to stop and has not answered. This ends its process at once: what was learnt since the last "
+    "checkpoint is lost, and Resume goes on from there."
+)
+
+
+def show_stop(button: ActionButton, hangs: bool) -> None:
+    """Let a button that stops a run say which kind of end it means."""
+    button.setText("End now" if hangs else "Stop")
+    button.explain(END_TIP if hangs else STOP_TIP)
+
 
 class StatusLine(QFrame):
     """One or two lines of words; a click opens the log.
@@ -36,7 +48,7 @@ class StatusLine(QFrame):
         self.words.setTextFormat(Qt.TextFormat.PlainText)
         self.words.setMaximumHeight(3 * self.fontMetrics().lineSpacing() + 4)
         self.words.setMinimumHeight(2 * self.fontMetrics().lineSpacing() + 4)
-        self.stop = ActionButton("Stop", "Ends at the next step and keeps what was learnt.", name="status_stop")
+        self.stop = ActionButton("Stop", STOP_TIP, name="status_stop")
         self.progress = QProgressBar(objectName="status_progress", textVisible=False)
         self.progress.setMaximumHeight(max(4, self.fontMetrics().height() // 3))
         row = QHBoxLayout()
@@ -57,9 +69,13 @@ class StatusLine(QFrame):
         """Return what it says, uncut."""
         return str(self.words.text())
 
-    def show_status(self, words: str, *, running: bool) -> None:
-        """Say what is going on; an error that nobody has read yet stays in front."""
+    def show_status(self, words: str, *, running: bool, hangs: bool = False) -> None:
+        """Say what is going on; an error that nobody has read yet stays in front.
+
+        ``hangs`` tells that what runs was asked to stop long ago.
+        """
         self._status = words or "Ready."
+        show_stop(self.stop, hangs)
         self.stop.setVisible(running)
         if not running:
             self.progress.hide()

@@ -24,8 +24,12 @@ from napari_penumbra.widgets.models_box import ModelsBox
 from napari_penumbra.widgets.preflight_box import PreflightBox
 from napari_penumbra.widgets.run_list import RunList
 from napari_penumbra.widgets.start_from_line import StartFromLine
+from napari_penumbra.widgets.status_line import STOP_TIP, show_stop
 from napari_penumbra.widgets.where_form import WhereForm
 from napari_penumbra.widgets.worker_thread import Task
+
+STUBBORN_MS = 21_000
+"""When to look whether a run that was asked to stop has done so."""
 
 _START_TIP = "Learns in the background; you can go on painting."
 _QUEUE_TIP = "Waits until the training that runs now has ended, then learns in the background."
@@ -54,6 +58,8 @@ class TrainPage(QWidget):
         self._build()
         self._soon = QTimer(self, singleShot=True, interval=200)
         self._soon.timeout.connect(self.refresh)
+        self._stubborn = QTimer(self, singleShot=True, interval=STUBBORN_MS)
+        self._stubborn.timeout.connect(self._allow)
         self._advise_soon = QTimer(self, singleShot=True, interval=1000)
         self._advise_soon.timeout.connect(self._advise)
         session.study_changed.connect(self._on_study, thread="main")
@@ -81,7 +87,7 @@ class TrainPage(QWidget):
         self.where = WhereForm()
         self.preflight = PreflightBox(self.session)
         self.start = ActionButton("Start training", _START_TIP, name="start")
-        self.stop = ActionButton("Stop", "Ends at the next step and keeps what was learnt.", name="stop")
+        self.stop = ActionButton("Stop", STOP_TIP, name="stop")
         self.curves = Curves()
         self.runs = RunList()
         self.origin = StartFromLine()
@@ -304,6 +310,7 @@ class TrainPage(QWidget):
             except UsageError as error:
                 why = str(error)
         self.start.allow(why)
+        show_stop(self.stop, active is not None and self.session.hangs(active))
         self.stop.allow("" if active is not None else "Nothing is running.")
 
     def _on_event(self, run: str, event: Progress) -> None:
@@ -391,6 +398,7 @@ class TrainPage(QWidget):
             if self.session.active is not None:
                 self.session.stop(self.session.active)
                 self.stop.allow("It stops at the next step.")
+                self._stubborn.start()
 
     def _resume(self, run: str) -> None:
         with self.messages.guard("resuming"):
