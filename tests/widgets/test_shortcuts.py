@@ -95,7 +95,8 @@ def test_letters_reach_a_text_and_arrows_a_list(desk, qtbot):
     assert desk.pressed == ["accept", "down"]
 
 
-def test_a_dialog_with_the_keyboard_keeps_letters_to_itself(desk, qtbot):
+def test_a_dialog_with_the_keyboard_keeps_its_keys_to_itself(desk, qtbot):
+    desk.shortcuts.set_keys("better", "Ctrl+Return")
     dialog = QDialog(desk)
     box = QListWidget(dialog)
     dialog.show()
@@ -103,8 +104,14 @@ def test_a_dialog_with_the_keyboard_keeps_letters_to_itself(desk, qtbot):
     box.setFocus()
     qtbot.waitUntil(box.hasFocus)
     qtbot.keyClick(box, Qt.Key.Key_A)
+    qtbot.keyClick(box, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     assert desk.pressed == []
     dialog.close()
+    desk.activateWindow()
+    desk.setFocus()
+    qtbot.waitUntil(desk.hasFocus)
+    qtbot.keyClick(desk, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert desk.pressed == ["better"]
 
 
 def test_another_key_is_shown_used_and_remembered(desk, qtbot, tmp_path):

@@ -7,6 +7,7 @@ from array_canvas import SCHEME, write_image, write_labels
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
+from napari_penumbra.domain.case import Closing
 from napari_penumbra.widgets.add_case_branch import CaseBranch, case_name, names_modality
 from napari_penumbra.widgets.add_cases_dialog import AddCasesDialog
 from napari_penumbra.widgets.add_folder_branch import FolderBranch
@@ -39,7 +40,8 @@ def test_without_a_study_it_says_what_to_do(page, qtbot):
     page.empty.button.click()
     dialog = page._dialog
     assert isinstance(dialog, NewStudyDialog)
-    assert not dialog.isModal() or dialog.isVisible()
+    assert dialog.isVisible()
+    assert not dialog.isModal()
     dialog.reject()
     qtbot.waitUntil(lambda: page._dialog is None)
 
@@ -95,6 +97,16 @@ def test_open_next_and_double_click(study, page, canvas, qtbot):
     assert page.table.selected() == "p003"
 
 
+def test_when_every_case_is_finished_next_says_so(study, page):
+    for row in study.cases():
+        if not row.state.labelled:
+            study.close_case(row.name, study.load(row.name).labels, Closing.COMPLETE)
+    page.open_case("p000")
+    page.next.click()
+    assert "no case further on that is not finished" in page.messages.words.text()
+    assert page.cases.name == "p000"
+
+
 def test_opening_another_case_saves_first(study, page, canvas):
     page.open_case("p001")
     canvas.paint(((2, 2, 2), (3, 6, 6)), 1)
@@ -130,6 +142,24 @@ def test_dropped_files_fill_the_dialog_and_are_added(study, page, tmp_path, qtbo
     assert "1 case added." in dialog.report.item(dialog.report.count() - 1).text()
     dialog.reject()
     qtbot.waitUntil(lambda: page._dialog is None)
+
+
+def test_dialogs_stand_beside_the_window_one_at_a_time_and_go_with_their_study(study, page, tmp_path, qtbot):
+    page.add.click()
+    dialog = page._dialog
+    assert dialog.isVisible()
+    assert not dialog.isModal(), "an import takes its time: painting goes on meanwhile"
+    page.export.click()
+    page.new.click()
+    page.ask_team()
+    assert page._dialog is dialog
+    drop(page, write_image(tmp_path / "q1_T2.nii.gz"))
+    assert dialog.branch(CaseBranch).name.text() == "q1", "what is dropped is for the dialog that is open"
+    study.study_changed.emit()
+    assert page._dialog is dialog, "the same study"
+    study.create(tmp_path / "second", "Second", ["DWI", "T2"], SCHEME)
+    assert page._dialog is None, "or its cases would be added to another study"
+    assert not dialog.isVisible()
 
 
 def test_a_case_that_cannot_be_added_is_told_in_the_dialog(study, page, tmp_path, qtbot):

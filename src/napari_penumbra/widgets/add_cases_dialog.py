@@ -105,6 +105,12 @@ class AddCasesDialog(QDialog):
         if len(files) > 1 and len(self.session.opened().modalities) == 1:
             self.messages.show_notice("Several files for one modality: put them into a folder and add the folder.")
 
+    def offer(self, files: Sequence[Path]) -> None:
+        """Take files that are dropped while the dialog is open, unless cases are being added."""
+        if self._task is None:
+            self.fill(files)
+            self._allow()
+
     def _allow(self) -> None:
         running = self._task is not None
         self.add.allow("Cases are being added." if running else self.current.why_not())

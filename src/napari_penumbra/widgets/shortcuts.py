@@ -248,15 +248,16 @@ class Shortcuts(QObject):
     # ---------------------------------------------------------------- typing
 
     def _on_focus(self, _old: QWidget | None, now: QWidget | None) -> None:
-        """Letters reach the text and Tab the next field while the reader types or a dialog has the keyboard.
+        """Letters reach a text that has the keyboard, and Tab the next field; a dialog that has it has all keys.
 
         Arrows move in a list or slider that has it.
         """
-        typing = isinstance(now, _WRITERS) or (now is not None and isinstance(now.window(), QDialog))
+        elsewhere = now is not None and isinstance(now.window(), QDialog)
+        typing = isinstance(now, _WRITERS)
         walking = isinstance(now, _WALKERS)
         for key in self._keys():
             words = normal(key.key().toString())
-            key.setEnabled(not (typing and is_bare(words)) and not (walking and words in _WALKING))
+            key.setEnabled(not elsewhere and not (typing and is_bare(words)) and not (walking and words in _WALKING))
 
 
 def normal(keys: str) -> str:

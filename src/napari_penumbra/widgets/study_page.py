@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,13 @@ class StudyPage(QWidget):
         self.cases = cases
         self.messages = cases.messages
         self.setAcceptDrops(True)
-        self._dialog: QWidget | None = None
+        self._dialog: Any = None
+        self._dialog_of: object = None
         self._build()
         # Many cases may change in one go (a prediction of the pool): one query for all of them.
         self._soon = QTimer(self, singleShot=True, interval=150)
         self._soon.timeout.connect(self.refresh)
-        session.study_changed.connect(self.refresh, thread="main")
+        session.study_changed.connect(self._on_study, thread="main")
         session.case_changed.connect(self._refresh_soon, thread="main")
         session.team_changed.connect(self._on_team, thread="main")
         cases.opened.connect(self._on_shown)
@@ -61,7 +63,8 @@ class StudyPage(QWidget):
     def disconnect_all(self) -> None:
         """Stop listening to the session."""
         self.checking.disconnect_all()
-        self.session.study_changed.disconnect(self.refresh)
+        self._close_dialog()
+        self.session.study_changed.disconnect(self._on_study)
         self.session.case_changed.disconnect(self._refresh_soon)
         self.session.team_changed.disconnect(self._on_team)
 
@@ -91,7 +94,7 @@ class StudyPage(QWidget):
         self.team = ActionButton(
             "Team…", "Lets several readers work on this study at once, and says who has which case.", name="team"
         )
-        self.teamwork = TeamController(self.session, self.cases, self._show, self)
+        self.teamwork = TeamController(self.session, self.cases, self._show_before, self)
         self.count_line = QLabel(objectName="study_counts", wordWrap=True)
         mute(self.count_line)
         self.search = QLineEdit(objectName="case_search", clearButtonEnabled=True)
@@ -106,7 +109,7 @@ class StudyPage(QWidget):
         self.add.clicked.connect(lambda: self.ask_add())
         self.check.clicked.connect(lambda: self.show_check(True))
         self.export.clicked.connect(self.ask_export)
-        self.team.clicked.connect(self.teamwork.ask)
+        self.team.clicked.connect(self.ask_team)
         self.checking.left.connect(lambda: self.show_check(False))
         self.checking.opened.connect(self.open_case)
         self.next.clicked.connect(lambda: self._opened(self.cases.open_next(1)))
@@ -153,6 +156,12 @@ class StudyPage(QWidget):
 
     def _on_team(self) -> None:
         self._soon.start()
+
+    def _on_study(self) -> None:
+        """Another study: what would be added or exported is none of its affairs."""
+        if self._dialog_of is not self.session.study and isinstance(self._dialog, (AddCasesDialog, ExportDialog)):
+            self._close_dialog()
+        self.refresh()
 
     def showEvent(self, event: Any) -> None:
         """Catch up: a hidden page reads nothing."""
@@ -252,6 +261,8 @@ class StudyPage(QWidget):
 
     def ask_new(self) -> None:
         """Show the dialog for a new study beside the window: painting can go on."""
+        if self._has_dialog():
+            return
         dialog = NewStudyDialog(self)
         dialog.wished.connect(self._make)
         self._show(dialog)
@@ -270,22 +281,57 @@ class StudyPage(QWidget):
         if self.session.study is None or self.session.readonly:
             self.messages.show_notice(self._why_readonly() or "Open or make a study first, then add cases.")
             return
+        if self._has_dialog():
+            if files and isinstance(self._dialog, AddCasesDialog):
+                self._dialog.offer(files)
+            return
         self._show(AddCasesDialog(self.session, files or [], self))
 
     def ask_export(self) -> None:
         """Save what is shown, then show the dialog that exports."""
+        if self._has_dialog():
+            return
         with self.messages.guard("opening the export"):
             self.cases.save_now()
             self._show(ExportDialog(self.session, self))
 
+    def ask_team(self) -> None:
+        """Show the team, or ask where it shall be."""
+        if not self._has_dialog():
+            self.teamwork.ask()
+
     def _show(self, dialog: Any) -> None:
-        self._dialog = dialog
+        """Show a dialog beside the window: what it does may take an hour, and painting goes on meanwhile."""
+        self._keep(dialog)
+        dialog.show()
+
+    def _show_before(self, dialog: Any) -> None:
+        """Show a dialog that moves the study itself: the window behind it waits, and its event loop goes on."""
+        self._keep(dialog)
+        dialog.open()
+
+    def _keep(self, dialog: Any) -> None:
+        self._close_dialog()
+        self._dialog, self._dialog_of = dialog, self.session.study
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.finished.connect(self._forget_dialog)
-        dialog.open()  # window-modal to its dock, never blocks the event loop
+
+    def _has_dialog(self) -> bool:
+        """Whether a dialog is open already; one at a time, so it comes to the front."""
+        if self._dialog is not None:
+            self._dialog.raise_()
+            self._dialog.activateWindow()
+        return self._dialog is not None
+
+    def _close_dialog(self) -> None:
+        dialog, self._dialog = self._dialog, None
+        if dialog is not None:
+            with suppress(RuntimeError):  # Qt may have deleted it with the window already
+                dialog.reject()
 
     def _forget_dialog(self) -> None:
-        self._dialog = None
+        if self.sender() is self._dialog:
+            self._dialog = None
 
     def _on_wish(self, wish: str) -> None:
         {"new": self.ask_new, "add": self.ask_add}[wish]()
