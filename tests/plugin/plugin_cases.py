@@ -39,6 +39,8 @@ class SessionStub:
     """A session that remembers strokes instead of writing them."""
 
     failed = Signal(PenumbraError)
+    models_changed = Signal()
+    star = "★ "
 
     def __init__(self) -> None:
         self.study: StudyStub | None = StudyStub()
@@ -53,6 +55,9 @@ class SessionStub:
 
     def may_write(self, name: str) -> bool:
         return not self.readonly
+
+    def predicted_by(self, run: str) -> str:
+        return f"{self.star}{run}"
 
     def stroke(self, name: str, box: Any, after: Any) -> None:
         if self.journal_error is not None:

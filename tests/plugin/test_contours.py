@@ -10,6 +10,7 @@ import pytest
 from plugin_cases import GRID, open_case
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from napari_penumbra.domain.labels import PALETTE, UNKNOWN_COLOR
 from napari_penumbra.plugin.contours import FIRST_COLOR, GAP, GAP_COLOR, LINE, SECOND_COLOR, STRIPE, lines_of
 from napari_penumbra.plugin.layer_bridge import LayerBridge
 
@@ -38,6 +39,15 @@ def seen(color: str, blindness: str) -> np.ndarray:
 def test_the_colours_are_told_apart(blindness: str) -> None:
     for one, other in itertools.combinations((FIRST_COLOR, SECOND_COLOR, GAP_COLOR), 2):
         assert deltaE_ciede2000(seen(one, blindness), seen(other, blindness)) > 20
+
+
+@pytest.mark.parametrize("blindness", ["none", "protan", "deutan", "tritan"])
+def test_the_colours_of_classes_are_told_apart(blindness: str) -> None:
+    for one, other in itertools.combinations(PALETTE, 2):
+        assert deltaE_ciede2000(seen(one, blindness), seen(other, blindness)) > 7
+    # Grey is for what nobody knows: it must not pass for one of the first classes.
+    for color in PALETTE[:2]:
+        assert deltaE_ciede2000(seen(color, blindness), seen(UNKNOWN_COLOR, blindness)) > 10
 
 
 def block(z: slice, y: slice, x: slice, value: int = 1, shape: tuple[int, ...] = (3, 12, 12)) -> np.ndarray:

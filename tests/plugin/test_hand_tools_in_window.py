@@ -312,5 +312,15 @@ def keys_win_over_naparis(reader: Reader) -> None:
     # Painted, then Ctrl+Z with the keyboard on napari's own layer list: still ours, still journalled.
     reader.stroke([(reader.slice, 30, 30)])
     assert reader.labels.any()
+    layers = reader.viewer.window._qt_viewer.layers
+    layers.setFocus()
+    reader.wait("the layer list", layers.hasFocus, 10)
+    for key, mode in ((Qt.Key.Key_E, "erase"), (Qt.Key.Key_B, "paint")):  # napari's list would search for a name
+        QTest.keyClick(layers, key)
+        assert labels.mode == mode
+    QTest.keyClick(layers, Qt.Key.Key_Z, CTRL)
+    assert not reader.on_disk().any()
+    reader.stroke([(reader.slice, 30, 30)])
+    assert reader.labels.any()
     labels.undo()
     assert not reader.on_disk().any()

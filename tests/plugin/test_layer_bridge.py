@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +16,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QPushButton
 
-from napari_penumbra.domain.case import CaseState
+from napari_penumbra.domain.case import CaseState, Prediction
 from napari_penumbra.domain.errors import DiskError, UsageError
 from napari_penumbra.plugin import pointer
 from napari_penumbra.plugin.compat import scale_bar
@@ -135,6 +137,41 @@ def test_every_layer_lies_on_the_same_millimetres(viewer: Any, bridge: LayerBrid
         assert {str(u) for u in layer.units} == {"millimeter"}
     # World is (S, P, L): voxel (x=5, y=4, z=3) of the grid is at RAS (25, 14, 2).
     np.testing.assert_allclose(first.data_to_world((3, 4, 5)), (2.0, -14.0, -25.0))
+
+
+def test_a_layer_moved_by_hand_goes_back_and_the_reader_is_told_once(
+    viewer: Any, bridge: LayerBridge, session: SessionStub
+) -> None:
+    told: list[Any] = []
+    session.failed.connect(told.append)
+    bridge.show(open_case())
+    dwi, labels = viewer.layers["p007 · DWI"], viewer.layers["p007 · labels"]
+    for _ in range(2):
+        dwi.affine = [[1, 0, 0, 0], [0, 1, 0, 7], [0, 0, 1, 0], [0, 0, 0, 1]]  # as napari's transform tool does
+        np.testing.assert_array_equal(dwi.extent.world, labels.extent.world)
+    assert len(told) == 1
+    assert "p007" in told[0].message
+    bridge.go_to(a_region())
+    bridge.go_to(a_region((1, 2, 3)))
+    assert len(told) == 1, "the mark of a region moves by itself"
+
+
+def test_the_prediction_names_its_model(viewer: Any, bridge: LayerBridge, session: SessionStub) -> None:
+    path = Path("x.nii.gz")
+    made = Prediction(1, "p007", "run 3", path, path, dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
+    bridge.show(dataclasses.replace(predicted_case(), prediction=made))
+    assert "p007 · prediction (★ run 3)" in names(viewer)
+    session.star = ""  # another one has become champion
+    session.models_changed.emit()
+    assert "p007 · prediction (run 3)" in names(viewer)
+
+
+def test_hidden_layers_that_come_in_3d_stay_hidden(viewer: Any, bridge: LayerBridge) -> None:
+    viewer.dims.ndisplay = 3
+    bridge.show(open_case())
+    bridge.finish_showing()
+    assert [viewer.layers[n].visible for n in ("p007 · DWI", "p007 · T2")] == [True, False]
+    assert bridge.modality == "DWI"
 
 
 def test_contrast_ignores_padding_and_outliers(viewer: Any, bridge: LayerBridge) -> None:
@@ -475,6 +512,9 @@ def test_confidence_is_drawn_only_below_the_threshold(viewer: Any, bridge: Layer
 
     def alpha(confidence: float) -> float:
         return float(layer.colormap.map(np.array([np.clip((confidence - low) / (high - low), 0, 1)]))[0, 3])
+
+    hues = layer.colormap.map(np.linspace(0, 1, 21))[:, :3]
+    assert np.ptp(hues, axis=0).max() < 1e-6, "one hue, never a rainbow over the anatomy"
 
     assert alpha(0.0) > alpha(0.2) > alpha(0.39) > 0.2
     assert alpha(0.4) == alpha(0.9) == 0

@@ -45,7 +45,7 @@ def widget(viewer: Any, study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def in_a_process(script: str, study: Path) -> str:
-    """Run a script in a napari of its own and return what it printed, its errors included."""
+    """Run a script in a napari of its own and return what it printed, its errors included; it must end in order."""
     run = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, STUDY_VARIABLE: str(study)},
@@ -55,6 +55,7 @@ def in_a_process(script: str, study: Path) -> str:
         timeout=120,
         check=False,
     )
+    assert run.returncode == 0, run.stdout  # -6 is what a thread that outlives Python makes of it
     return run.stdout
 
 

@@ -95,7 +95,7 @@ def counted(walk: Walkthrough, monkeypatch: pytest.MonkeyPatch) -> Iterator[Coun
         monkeypatch.setattr(owner, method, ask)
 
     def drawn(event: Any) -> None:
-        seen[event.source.name.split(" · ")[1]] += 1
+        seen[event.source.name.split(" · ")[1].split(" (")[0]] += 1
 
     count(strokes, "_whole")
     count(walk.widget.session, "compare_choices")

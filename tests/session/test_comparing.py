@@ -66,6 +66,15 @@ def test_choices_in_words(rich: Session) -> None:
     assert "out of the pool" in titles["r1"]
 
 
+def test_the_model_behind_a_prediction_has_the_number_of_the_list_of_runs(rich: Session) -> None:
+    numbers = {info.id: n for n, info in enumerate(reversed(rich.runs()), 1)}
+    assert rich.predicted_by("pred-3") == f"★ run {numbers['train-2']}"
+    assert rich.predicted_by("pred-1") == f"run {numbers['train-1']}"
+    rich.opened().set_champion("train-1")
+    assert rich.predicted_by("pred-1") == f"★ run {numbers['train-1']}"
+    assert rich.predicted_by("gone") == "gone"
+
+
 TYPED = {
     "r1": "r1",
     "current": "r2",

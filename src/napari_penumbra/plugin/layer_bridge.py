@@ -26,6 +26,7 @@ from napari_penumbra.plugin.layers import CaseLayers, first_slice, make_layers
 from napari_penumbra.plugin.modalities import Modalities
 from napari_penumbra.plugin.orientation import OrientationLetters
 from napari_penumbra.plugin.own_layers import OwnLayers
+from napari_penumbra.plugin.placed import Placed
 from napari_penumbra.plugin.preview import Preview
 from napari_penumbra.plugin.region_mark import RegionMark
 from napari_penumbra.plugin.strokes import StrokeTracker
@@ -81,11 +82,13 @@ class LayerBridge:
         self._modalities = Modalities(self._on_front, self._on_contrast)
         self.views = CaseViews(self.viewer, self._modalities, self._tools)
         self._own = OwnLayers(self.viewer, self._on_lost)
+        self._placed = Placed(self._on_moved)
         self._contours = Contours(self.viewer, self._own)
         self._preview = Preview(self.viewer, self._own)
         self._mark = RegionMark(self.viewer, self._own)
         self._clicks = ClickPicker(self.viewer)
         self._connect(True)
+        session.models_changed.connect(self._name_prediction, thread="main")
 
     # ---------------------------------------------------------------- showing a case
 
@@ -96,7 +99,9 @@ class LayerBridge:
         self._add_source_grid(case.name, made)
         self._let_go()
         self.case, self._open, self.layers = case.name, case, made
+        self._name_prediction()
         self._own.replace(made.all())
+        self._placed.hold(made.all())
         made.labels.editable = self.session.may_write(case.name)
         self.viewer.layers.selection.active = made.labels
         self._history_of = (study.root, case.name)
@@ -111,6 +116,13 @@ class LayerBridge:
         self._active.start()
         self.case_changed.emit(case.name)
         self._set_dirty(case.restored > 0)
+
+    def _name_prediction(self) -> None:
+        """Say on the prediction's layer which model it is of, and whether that one is champion."""
+        case, made = self._open, self.layers
+        if case is not None and made is not None and case.prediction is not None and made.prediction is not None:
+            model = self.session.predicted_by(case.prediction.run)
+            made.prediction.name = f"{case.name} · prediction ({model})"
 
     def finish_showing(self) -> None:
         """Add the layers of the case that are still to come: hidden ones are added when the window is idle."""
@@ -130,6 +142,7 @@ class LayerBridge:
     def close(self) -> None:
         """Let go of the viewer: called once, when the dock goes. Layers stay as they are."""
         self._connect(False)
+        self.session.models_changed.disconnect(self._name_prediction)
         self._own.close()
         self._let_go()
         self.views.close()
@@ -156,6 +169,7 @@ class LayerBridge:
 
     def _let_go(self) -> None:
         self._clicks.stop()
+        self._placed.release()
         if self._tracker is not None:
             self._tracker.close()
             self._shelf.put(self._history_of, self._tracker.history, self._tracker.layer.data)
@@ -404,6 +418,15 @@ class LayerBridge:
         else:
             self._modalities.forget(layer)
             made.images = {name: image for name, image in made.images.items() if image is not layer}
+
+    def _on_moved(self) -> None:
+        """A layer was moved by hand, and lies where it belongs again."""
+        self.session.failed.emit(
+            UsageError(
+                f"The layers of {self.case} stay on their millimetres: beside its picture a label would be wrong.",
+                "Move and zoom the picture with Pan (V).",
+            )
+        )
 
     def _bring_back(self, layer: Any) -> None:
         """Put the labels layer back, with its undo history, unless the case or the window is gone."""

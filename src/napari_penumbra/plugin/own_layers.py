@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from qtpy.QtCore import QTimer
@@ -107,7 +107,8 @@ class OwnLayers:
         above = self._layers[next(n for n, own in enumerate(self._layers) if own is layer) + 1 :]
         places = [shown.index(other) for other in above if other in shown]
         selected = shown.selection.active
-        shown.insert(min(places, default=len(shown)), layer)
+        with _seen_in_3d(self._viewer, layer):
+            shown.insert(min(places, default=len(shown)), layer)
         if selected is not None:
             shown.selection.active = selected
 
@@ -138,3 +139,15 @@ class OwnLayers:
         if not self._removing and layer in self:
             self._layers = [own for own in self._layers if own is not layer]
             self._on_lost(layer)
+
+
+@contextmanager
+def _seen_in_3d(viewer: Any, layer: Any) -> Iterator[None]:
+    """Add a hidden layer as if it were visible: napari 0.7 slices hidden ones as in 2D, and fails on them in 3D."""
+    hidden = viewer.dims.ndisplay == 3 and not layer.visible
+    if hidden:
+        with layer.events.visible.blocker():  # nobody is to take it for the one in front
+            layer.visible = True
+    yield
+    if hidden:
+        layer.visible = False

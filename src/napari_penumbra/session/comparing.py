@@ -61,6 +61,16 @@ class Comparing(Base):
         """Name a training for people: its method, when it was started, and whether it is or was the champion."""
         return self._titles()(model)
 
+    def predicted_by(self, run: str) -> str:
+        """Name the model behind a prediction as the list of runs does: ``run 3``, with a ★ if it is the champion.
+
+        A run that the study no longer knows is named by its id.
+        """
+        model, study = self.model_of(run), self.opened()
+        numbers = {row.id: n for n, row in enumerate(study.runs(), 1)}
+        star = "★ " if model == study.champion() else ""
+        return f"{star}run {numbers[model]}" if model in numbers else model
+
     def _titles(self) -> Callable[[str], str]:
         """What names trainings, after one look at the study for all of them."""
         champions = self.opened().champions()
