@@ -128,6 +128,16 @@ def test_freezing_is_seeded(cohort: Study) -> None:
     assert cohort.freeze_validation(seed=3, count=4) == chosen
 
 
+def test_what_is_frozen_stays_frozen_while_the_pool_grows(cohort: Study) -> None:
+    for n in range(5):
+        draft(cohort, f"p{n}", ball(), closing=Closing.COMPLETE)
+    frozen = set(cohort.freeze_validation(count=1))
+    for n in range(5, 10):
+        draft(cohort, f"p{n}", ball(), closing=Closing.COMPLETE)
+    cohort.freeze_validation(count=4)  # as the next training asks
+    assert {row.name for row in cohort.cases() if row.role is Role.VALIDATION} == frozen
+
+
 def test_runs_and_champion(study: Study) -> None:
     assert study.champion() is None
     study.add_run("r1", "train", "mean-teacher", "laptop")

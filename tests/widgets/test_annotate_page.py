@@ -54,6 +54,16 @@ def test_volumes_follow_the_brush(dock, page, canvas, qtbot):
     qtbot.waitUntil(lambda: volumes(page) == ["0", "0", "0"])
 
 
+def test_in_3d_the_note_says_what_the_brush_does_there(dock, page, canvas):
+    dock.cases.open("p001")
+    assert page.note.isHidden()
+    canvas.views.turn(True)
+    assert "only what is painted already" in page.note.text()
+    assert "2D/3D" in page.note.text(), "the way back"
+    canvas.views.turn(False)
+    assert page.note.isHidden()
+
+
 def test_class_tool_and_modality_go_both_ways(dock, page, canvas):
     dock.cases.open("p001")
     page.classes.press_key(2)

@@ -93,6 +93,20 @@ def test_prediction_against_the_screen(dock, folds, canvas, qtbot):
     assert not contours_now(canvas)
 
 
+def test_contours_that_cannot_be_drawn_say_why(dock, folds, canvas):
+    folds.compare_fold.expand(animate=False)
+    dock.cases.open("p003")
+    contours = folds.compare_box.contours
+    assert not contours.isEnabled()
+    assert "nothing to compare" in contours.toolTip()
+    canvas.views.turn(True)
+    assert "2D/3D" in contours.toolTip()
+    canvas.views.turn(False)
+    dock.cases.open("p001")
+    assert contours.isEnabled()
+    assert "solid yellow" in contours.toolTip()
+
+
 def test_jump_goes_round_by_size(dock, folds, canvas, qtbot):
     dock.cases.open("p001")
     canvas.paint(((0, 0, 0), (1, 2, 2)), 2)

@@ -15,7 +15,7 @@ RUN = "20261121-051200-mean-teacher-a1b2"
 MEANING = "The lead of the first class over the second: 0 at a tie, 1 when certain."
 
 
-def predict(session, name: str, run: str = RUN) -> tuple[np.ndarray, np.ndarray]:
+def predict(session, name: str, run: str = RUN, empty: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Write what the prediction worker writes: labels, confidence, and the sidecar last."""
     labels = np.zeros(SHAPE, dtype=np.uint8)
     labels[2:4, 6:12, 8:14] = 1
@@ -24,6 +24,8 @@ def predict(session, name: str, run: str = RUN) -> tuple[np.ndarray, np.ndarray]
     confidence[2:4, 6:8, 8:14] = 0.2  # the posterior border of the lesion
     confidence[4:6, 15:18, 2:6] = 0.3  # a place where something may have been missed
     confidence[3:4, 11:12, 8:14] = 0.4
+    if empty:
+        labels[:], confidence[:] = 0, 1
     study = session.study
     folder = next(p for p in study.layout.cases.iterdir() if p.name == name) / "predictions"
     folder.mkdir(exist_ok=True)
@@ -91,6 +93,18 @@ def test_without_a_model_it_says_label_and_train(session, study, canvas, qtbot):
     dock.review_page.empty.button.click()
     assert dock.page() == "train"
     dock.close()
+
+
+def test_a_prediction_of_nothing_says_what_to_do(dock, study, qtbot):
+    run = f"{RUN}b"
+    study.study.add_run(run, "train", "mean-teacher", "laptop")
+    predict(study, "p003", run, empty=True)
+    assert dock.cases.open("p003")
+    page = dock.review_page
+    qtbot.waitUntil(lambda: "No weak region" in page.left.text(), timeout=5000)
+    assert "look through the slices, then accept the case" in page.left.text()
+    assert "no region" in page.buttons["next_region"].toolTip()
+    assert page.buttons["accept_case"].isEnabled()
 
 
 def test_lists_the_regions_most_rewarding_first(dock, review):

@@ -27,6 +27,11 @@ from napari_penumbra.widgets.tool_box import ToolBox
 from napari_penumbra.widgets.view_box import ViewBox
 from napari_penumbra.widgets.volumes import VolumeCounter
 
+_IN_3D = (
+    "In 3D the brush changes only what is painted already. Napari's 2D/3D button below the layer list goes back to "
+    "slices."
+)
+
 
 class AnnotatePage(QWidget):
     """Paints on the shown case.
@@ -61,6 +66,7 @@ class AnnotatePage(QWidget):
         canvas.tool_changed.connect(self.tools.show_tool)
         canvas.modality_changed.connect(self._on_modality)
         canvas.contrast_changed.connect(self._on_contrast)
+        canvas.views.solid_changed.connect(self._on_solid)
 
     def disconnect_all(self) -> None:
         """Stop listening to the canvas."""
@@ -70,6 +76,7 @@ class AnnotatePage(QWidget):
         self.canvas.tool_changed.disconnect(self.tools.show_tool)
         self.canvas.modality_changed.disconnect(self._on_modality)
         self.canvas.contrast_changed.disconnect(self._on_contrast)
+        self.canvas.views.solid_changed.disconnect(self._on_solid)
         self.views.disconnect_all()
 
     # ---------------------------------------------------------------- layout
@@ -201,6 +208,8 @@ class AnnotatePage(QWidget):
             note = "Frozen: this case measures models and never trains."
         if not note and closed:
             note = f"This case is closed and teaches. Painting on it makes it a draft again. {self._what_next()}"
+        if not note and self.canvas.views.solid():
+            note = _IN_3D
         self.note.setText(note)
         self.note.setVisible(bool(note))
         done = "The case is closed; nothing has changed since." if closed and not dirty else ""
@@ -255,6 +264,10 @@ class AnnotatePage(QWidget):
     def _on_modality(self, name: str) -> None:
         self.strip.show_modality(name, self.canvas.contrast())
         self.strip.show_windows(self.canvas.views.windows(), self.canvas.views.window())
+
+    def _on_solid(self, _solid: bool) -> None:
+        """Into 3D, or back to slices: the note says what the brush does there."""
+        self.refresh()
 
     def _on_contrast(self, _low: float, _high: float) -> None:
         self._on_modality(self.canvas.modality or "")

@@ -7,7 +7,7 @@ from qtpy.QtGui import QColor, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_penumbra.session.agreement_words import summary
-from napari_penumbra.widgets.buttons import ActionButton
+from napari_penumbra.widgets.buttons import ActionButton, allow
 from napari_penumbra.widgets.canvas import FIRST_COLOR, SECOND_COLOR
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.compare_controller import CompareController
@@ -128,8 +128,7 @@ class CompareBox(QWidget):
         """Contours are lines on a slice: in 3D the box says so instead of showing nothing."""
         solid = self.control.canvas.views.solid()
         self.contours.setText("Contours (in slices only: you are in 3D)" if solid else "Contours")
-        self.contours.setEnabled(not solid and not self.control.why_not())
-        self.contours.setToolTip(_IN_SLICES if solid else _CONTOURS)
+        allow(self.contours, _IN_SLICES if solid else self.control.why_not(), _CONTOURS)
 
     def _fill_choosers(self, why: str) -> None:
         choices = self.control.choices()

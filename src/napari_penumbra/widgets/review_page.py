@@ -14,7 +14,7 @@ from superqt import QElidingLabel, QLabeledDoubleSlider
 from napari_penumbra.domain.case import CaseRow, CaseState, OpenCase, Verdict
 from napari_penumbra.session import Session
 from napari_penumbra.widgets.annotate_page import scrolled
-from napari_penumbra.widgets.buttons import ActionButton
+from napari_penumbra.widgets.buttons import ActionButton, allow
 from napari_penumbra.widgets.canvas import Canvas
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.case_folds import CaseFolds
@@ -31,6 +31,8 @@ from napari_penumbra.widgets.trust_view import TrustView
 from napari_penumbra.widgets.volume_line import VolumeLine
 
 _OVERLAY_TIP = "Shows how sure the model is, over the picture. Off at first: look with your own eyes."
+_THRESHOLD_TIP = "Regions less sure than this want a look."
+_NO_MAP = "No prediction of this case is reviewed now, so there is no confidence to show."
 
 
 class ReviewPage(QWidget):
@@ -110,7 +112,7 @@ class ReviewPage(QWidget):
         self.threshold_slider.setDecimals(2)
         self.threshold_slider.setSingleStep(0.05)
         self.threshold_slider.setValue(self.review.threshold)
-        self.threshold_slider.setToolTip("Regions less sure than this want a look.")
+        self.threshold_slider.setToolTip(_THRESHOLD_TIP)
         self.coverage_line = QLabel(objectName="coverage", wordWrap=True)
         mute(self.coverage_line)
         self.regions = RegionList()
@@ -225,7 +227,6 @@ class ReviewPage(QWidget):
             box.blockSignals(False)
         self.canvas.set_confidence_threshold(self.threshold_slider.value())
         self.meaning.setText(self.session.confidence_means(case.name) if case.confidence is not None else "")
-        self.overlay.setToolTip(f"{_OVERLAY_TIP}\n{self.meaning.text()}".strip())
         self._say_meaning()
         self.refresh()
 
@@ -343,9 +344,9 @@ class ReviewPage(QWidget):
         words = ReviewWords(review, self.trust.record)
         buttons["accept_case"].explain(f"{BUTTONS['accept_case'][1]} {words.on_accepting()}".strip())
         buttons["next_review"].allow("" if self._next else "No other case waits for a review.")
-        has_map = review.case is not None and review.case.confidence is not None
-        for widget in (self.overlay, self.threshold_slider):
-            widget.setEnabled(has_map)
+        no_map = "" if review.case is not None and review.case.confidence is not None else _NO_MAP
+        allow(self.overlay, no_map, f"{_OVERLAY_TIP}\n{self.meaning.text()}".strip())
+        allow(self.threshold_slider, no_map, _THRESHOLD_TIP)
         self.folds.allow(buttons)
 
     def _say_empty(self) -> None:
