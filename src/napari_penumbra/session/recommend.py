@@ -1,8 +1,9 @@
 """Which method and which preset to start with, and why: two tables that are read from the top.
 
 The tables are data; ``docs/choosing-a-method.md`` is made from them (``docs/render_choosing.py``). They say what each
-paper was about and how much work a preset is, nothing else: no figure of a benchmark hides in them. A reader may
-overrule both.
+paper was about and how much work a preset is. Where that and what was measured here disagree, the measured decides:
+COL-Net's paper has voxels as thick as wide, but on such strokes it came out behind a 3D network that learns from labels
+only, so it is for thick slices. A reader may overrule both.
 """
 
 from __future__ import annotations
@@ -110,11 +111,11 @@ METHODS: tuple[Rule, ...] = (
         "it was published for small brain lesions and centres its patches on them",
     ),
     Rule(
-        "three modalities or more",
-        lambda f: f.modalities >= 3,
+        "three modalities or more, in slices at least three times as thick as voxels are wide",
+        lambda f: f.modalities >= 3 and f.thick,
         "col-net",
         lambda f: f"{f.modalities} modalities in slices {f.thickness:.1f} mm apart",
-        "it was published for ischemic penumbra in multi-modal MRI, slice by slice",
+        "it was published for ischemic penumbra in multi-modal MRI and looks at one slice at a time",
     ),
     Rule(
         "one piece in a volume of 16 slices or more, less than three times as thick as voxels are wide",
