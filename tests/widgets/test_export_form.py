@@ -64,6 +64,16 @@ def test_a_format_that_needs_images_does_not_make_the_next_copy_them(form: Expor
     assert form.options().images
 
 
+def test_who_reads_it_is_said_in_full_whatever_room_the_form_gives(form: ExportForm, qtbot: Any) -> None:
+    words = form.readers
+    form.setFixedWidth(words.fontMetrics().horizontalAdvance("n") * 50)
+    for kind in ("nnunet", "msd"):
+        form.choose(kind)
+        form.setFixedHeight(form.minimumSizeHint().height())
+        qtbot.waitUntil(lambda: words.height() >= words.minimumHeight() > 0, timeout=2000)
+        assert words.minimumHeight() == words.heightForWidth(words.width())
+
+
 def test_the_button_waits_for_cases(qtbot: Any, session: Session, canvas: ArrayCanvas, tmp_path: Path) -> None:
     bar = MessageBar()
     qtbot.addWidget(bar)

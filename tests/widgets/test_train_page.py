@@ -12,6 +12,7 @@ from napari_penumbra.jobs.launch import Measured
 from napari_penumbra.jobs.methods_info import MethodInfo
 from napari_penumbra.session import Recommendation, RunInfo
 from napari_penumbra.widgets.dock import Dock
+from napari_penumbra.widgets.fold import Fold
 from napari_penumbra.widgets.run_list import RunList, run_words
 
 
@@ -249,6 +250,16 @@ def test_where_it_runs_goes_along(page, worker, monkeypatch):
     page.start.click()
     assert worker.trained[0][2]["way"] == Launch("slurm", 8, {"slurm_partition": "gpu"})
     assert worker.trained[0][2]["tensorboard"] is True
+
+
+def test_what_several_processes_bring_up_is_not_squeezed_by_the_fold(page, dock, monkeypatch, qtbot):
+    monkeypatch.setattr("napari_penumbra.widgets.where_form.why_not", lambda how: "")
+    dock.resize(360, 700)
+    form, fold = page.where, page.findChild(Fold, "where")
+    fold.expand(animate=False)
+    form.how.setCurrentIndex(form.how.findData("torchrun"))
+    qtbot.waitUntil(lambda: form.words.height() >= form.words.heightForWidth(form.words.width()), timeout=2000)
+    assert fold.content().maximumHeight() > page.height(), "it is as high as it needs to be, whenever that changes"
 
 
 def test_the_presets_own_steps_are_not_passed(page, worker):

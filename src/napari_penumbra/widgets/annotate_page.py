@@ -19,9 +19,9 @@ from napari_penumbra.widgets.canvas import Canvas
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.class_list import ClassList
 from napari_penumbra.widgets.colors import mute
-from napari_penumbra.widgets.edit_form import free_fold
 from napari_penumbra.widgets.edit_tools import EditTools
 from napari_penumbra.widgets.empty_state import EmptyState
+from napari_penumbra.widgets.fold import free_fold
 from napari_penumbra.widgets.modality_strip import ModalityStrip
 from napari_penumbra.widgets.tool_box import ToolBox
 from napari_penumbra.widgets.view_box import ViewBox

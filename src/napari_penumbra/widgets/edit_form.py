@@ -12,10 +12,8 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QSizePolic
 from superqt import QLabeledDoubleSlider
 
 from napari_penumbra.imaging.edits import Options
-from napari_penumbra.widgets.fold import Fold
+from napari_penumbra.widgets.fold import free_fold
 
-_NO_LIMIT = 16_777_215
-"""Qt's own largest size of a widget."""
 _PIXELS = {"mm": "px", "ml": "1,000 px"}
 
 
@@ -148,39 +146,6 @@ class EditForm(QWidget):
 
     def _on_change(self, _value: object = None) -> None:
         self.changed.emit()
-
-
-class Paragraph(QLabel):
-    """Words that wrap and hold the height they need: a fold would give them less, and squeeze what stands beside."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(objectName=name, wordWrap=True)
-        self.setTextFormat(Qt.TextFormat.PlainText)
-
-    def setText(self, text: str) -> None:
-        """Show other words."""
-        super().setText(text)
-        self._hold()
-
-    def resizeEvent(self, event: Any) -> None:
-        """Wrap anew for another width."""
-        super().resizeEvent(event)
-        self._hold()
-
-    def _hold(self) -> None:
-        self.setMinimumHeight(self.heightForWidth(self.width()) if self.text() else 0)
-
-
-def free_fold(title: str, content: QWidget, name: str) -> Fold:
-    """`Fold` for content that changes its height while it is unfolded.
-
-    The fold itself would hold its content to the height that it had first, and words that wrap would be squeezed.
-    """
-    group = Fold(title, content, name)
-    content.removeEventFilter(group)
-    inner = group.content()
-    group.toggled.connect(lambda expanded: inner.setMaximumHeight(_NO_LIMIT if expanded else 0))
-    return group
 
 
 def _rows() -> QWidget:

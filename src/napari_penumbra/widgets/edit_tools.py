@@ -17,7 +17,8 @@ from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.class_list import ClassList
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.edit_controller import EditController, State
-from napari_penumbra.widgets.edit_form import EditForm, Paragraph
+from napari_penumbra.widgets.edit_form import EditForm
+from napari_penumbra.widgets.paragraph import Paragraph
 from napari_penumbra.widgets.shortcuts import bind
 
 SHOW_PROGRESS_MS = 300

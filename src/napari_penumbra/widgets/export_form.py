@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_penumbra.session.exporting import ExportKind
 from napari_penumbra.study.exporters import NONE, ExportOptions
 from napari_penumbra.widgets.buttons import allow
 from napari_penumbra.widgets.colors import mute
+from napari_penumbra.widgets.paragraph import Paragraph
 from napari_penumbra.widgets.path_line import PathLine
 
 _UNKNOWN = {
@@ -43,7 +44,7 @@ class ExportForm(QWidget):
         for kind in kinds:
             self.kind.addItem(kind.title)
         self.kind.setToolTip("Which files are written.")
-        self.readers = QLabel(objectName="export_readers", wordWrap=True)
+        self.readers = Paragraph("export_readers")
         mute(self.readers)
         self.folder = PathLine("export_folder", folder=True, hint="An empty folder, or a new one")
         self.drafts = _box("export_drafts", "Also drafts that nobody has closed", "Takes what was saved last.")

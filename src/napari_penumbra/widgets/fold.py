@@ -9,6 +9,8 @@ from superqt import QCollapsible
 
 _OPEN, _SHUT = "▾", "▸"
 _SOON_MS = 50
+_NO_LIMIT = 16_777_215
+"""Qt's own largest size of a widget."""
 
 
 class Fold(QCollapsible):
@@ -48,3 +50,15 @@ class Fold(QCollapsible):
         if above is not None and self.isExpanded():
             for widget in (self, self.toggleButton()):
                 above.ensureWidgetVisible(widget, 0, 0)
+
+
+def free_fold(title: str, content: QWidget, name: str) -> Fold:
+    """`Fold` for content that changes its height while it is unfolded.
+
+    The fold itself would hold its content to the height that it had first, and words that wrap would be squeezed.
+    """
+    group = Fold(title, content, name)
+    content.removeEventFilter(group)
+    inner = group.content()
+    group.toggled.connect(lambda expanded: inner.setMaximumHeight(_NO_LIMIT if expanded else 0))
+    return group

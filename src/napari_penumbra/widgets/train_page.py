@@ -18,7 +18,7 @@ from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.curves import Curves
 from napari_penumbra.widgets.empty_state import EmptyState
-from napari_penumbra.widgets.fold import Fold
+from napari_penumbra.widgets.fold import Fold, free_fold
 from napari_penumbra.widgets.method_form import MethodForm
 from napari_penumbra.widgets.models_box import ModelsBox
 from napari_penumbra.widgets.preflight_box import PreflightBox
@@ -118,7 +118,7 @@ class TrainPage(QWidget):
         body = QVBoxLayout(inner)
         body.setContentsMargins(6, 6, 6, 6)
         body.addWidget(self.form)
-        body.addWidget(Fold("Where it runs", self.where, "where"))
+        body.addWidget(free_fold("Where it runs", self.where, "where"))
         body.addWidget(self.preflight)
         body.addWidget(self.origin)
         row = QHBoxLayout()

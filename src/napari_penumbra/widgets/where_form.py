@@ -8,12 +8,13 @@ from typing import Any, cast
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent, QStandardItemModel
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.launch import HOWS, How, Launch
 from napari_penumbra.jobs.launchers import processes_here, why_not
 from napari_penumbra.widgets.colors import mute
+from napari_penumbra.widgets.paragraph import Paragraph
 
 _TITLES: dict[str, str] = {
     "local": "This computer, one process",
@@ -57,8 +58,8 @@ class WhereForm(QWidget):
         self.cluster.setToolTip("What Slurm is asked for: key=value, with spaces between, by submitit's names.")
         self.board = QCheckBox("Also write files for TensorBoard", objectName="where_board")
         self.board.setToolTip("Into the folder of the run, for those who follow several runs there.")
-        self.closed = QLabel(objectName="where_closed", wordWrap=True)
-        self.words = QLabel(objectName="where_words", wordWrap=True)
+        self.closed = Paragraph("where_closed")
+        self.words = Paragraph("where_words")
         for label in (self.closed, self.words):
             mute(label)
         self._lay_out()
