@@ -31,7 +31,7 @@ there is one, a click that puts it right. `penumbra check STUDY` does the same w
 
 ## What is looked at
 
-*Wrong* (✕): the case cannot be used as it is. *Look* (⚠): probably wrong, somebody should look. *Note* (ⓘ): worth
+*Wrong* (✕): the case cannot be used as it is. *Look* (⚠): probably wrong, somebody should look. *Note* (ℹ): worth
 knowing. Thresholds are chosen so that sound cohorts are silent: a check that cries wolf is switched off in the head.
 
 | check | what is looked at, and from where on it is told |

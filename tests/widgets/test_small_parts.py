@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QColor, QHelpEvent, QPalette
+from qtpy.QtGui import QColor, QFont, QFontDatabase, QHelpEvent, QPalette, QRawFont
 from qtpy.QtWidgets import QApplication, QToolTip
 
+import napari_penumbra
 from napari_penumbra.domain.errors import ImageError, PenumbraError
 from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.widgets import worker_thread
@@ -225,3 +227,14 @@ def test_the_status_line_always_says_something(qtbot):
         qtbot.mouseClick(line, Qt.MouseButton.LeftButton)
     line.acknowledge()
     assert line.text() == "Idle"
+
+
+# ---------------------------------------------------------------- signs
+
+
+def test_every_sign_is_in_the_font_that_bare_linux_desks_have(qapp):
+    if "DejaVu Sans" not in QFontDatabase.families():
+        pytest.skip("DejaVu Sans is not installed")
+    font = QRawFont.fromFont(QFont("DejaVu Sans"))
+    words = "".join(file.read_text(encoding="utf-8") for file in Path(napari_penumbra.__file__).parent.rglob("*.py"))
+    assert [sign for sign in sorted(set(words)) if sign.isprintable() and not font.supportsCharacter(ord(sign))] == []

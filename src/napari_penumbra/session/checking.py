@@ -11,7 +11,7 @@ from napari_penumbra.study.checks import Finding, Offer, Severity
 from napari_penumbra.study.fix_records import Done
 from napari_penumbra.study.fixing import Prepared
 
-SIGNS = {Severity.WRONG: "✕", Severity.LOOK: "⚠", Severity.NOTE: "ⓘ"}
+SIGNS = {Severity.WRONG: "✕", Severity.LOOK: "⚠", Severity.NOTE: "ℹ"}
 """A sign beside the word: severity is not told by colour."""
 
 

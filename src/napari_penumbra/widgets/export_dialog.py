@@ -118,7 +118,7 @@ class ExportDialog(QDialog):
         said = [f"{files}{of} will be written to {plan.folder.name}."]
         if plan.left:
             said.append(f"{len(plan.left)} case{' is' if len(plan.left) == 1 else 's are'} left out.")
-        self.words.setText(" ".join([*said, *(f"ⓘ {note}" for note in plan.notes)]))
+        self.words.setText(" ".join([*said, *(f"ℹ {note}" for note in plan.notes)]))
         self._allow()
 
     def _on_no_plan(self, error: PenumbraError) -> None:

@@ -57,7 +57,7 @@ class MessageBar(QFrame):
 
     def show_notice(self, words: str) -> None:
         """Show something worth knowing that is no error."""
-        self._show(f"ⓘ {words}", "")
+        self._show(f"ℹ {words}", "")
 
     def clear(self) -> None:
         """Hide the bar."""
