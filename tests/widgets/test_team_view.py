@@ -10,6 +10,7 @@ import pytest
 from napari_penumbra.session.together import CheckedOut, Crew
 from napari_penumbra.study.team.leases import EXPIRE_S, Holder
 from napari_penumbra.study.team.rescue import Unsaved
+from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.team_view import TeamView
 
 NOW = dt.datetime(2026, 3, 4, 15, 0, tzinfo=dt.UTC)
@@ -45,6 +46,13 @@ def test_it_says_who_has_what(view: TeamView) -> None:
     assert rows[2][3].endswith("ago, so it is free")
     assert view.head.text() == "The index is on db/penumbra. 3 cases checked out."
     assert "p1: 1 stroke of ben not saved yet" in view.unsaved.text()
+
+
+def test_its_close_button_is_like_those_of_the_other_windows(view: TeamView, qtbot: Any) -> None:
+    assert isinstance(view.close_button, ActionButton)
+    assert all(button.icon().isNull() for button in view.buttons.buttons()), "the style's cross is dark on dark"
+    with qtbot.waitSignal(view.rejected):
+        view.close_button.click()
 
 
 def test_a_case_of_somebody_at_work_is_asked_for_twice(view: TeamView) -> None:

@@ -79,7 +79,9 @@ class TeamView(QDialog):
             "Moves the list of cases, labels and models back into the study's folder. Everybody else closes it first.",
             name="team_leave",
         )
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self.close_button = ActionButton("Close", "Closes this window.", name="team_close")
+        self.buttons = QDialogButtonBox()
+        self.buttons.addButton(self.close_button, QDialogButtonBox.ButtonRole.RejectRole)
         self._lay_out()
         self.table.currentItemChanged.connect(lambda *_: self._choose())
         self.take.clicked.connect(self._take)
