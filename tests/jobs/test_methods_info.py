@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+import napari_penumbra
 from napari_penumbra.domain.errors import JobError, UsageError
-from napari_penumbra.jobs.methods_info import MethodInfo, find, method_infos
+from napari_penumbra.jobs import methods_info
+from napari_penumbra.jobs.methods_info import TITLES, MethodInfo, find, method_infos, method_title
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-in interpreter is a shell script")
 
@@ -85,3 +88,22 @@ def test_an_answer_of_another_kind_is_told(tmp_path: Path) -> None:
 
 def test_info_is_a_plain_value() -> None:
     assert MethodInfo("a", "A", "", "", False, {}).parameters == {}
+
+
+def test_titles_are_those_of_the_methods_and_need_no_worker() -> None:
+    methods = Path(napari_penumbra.__file__).parent / "methods"
+    told = {}
+    for file in methods.glob("[a-z]*.py"):
+        for title in re.findall(r'^    title = "(.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE):
+            told[file.stem.replace("_", "-")] = title
+    assert told == TITLES
+    assert method_title("col-net") == "COL-Net"
+    assert method_title("some-thing") == "some thing", "nobody was asked yet"
+
+
+def test_a_foreign_methods_title_is_known_once_the_worker_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        methods_info, "ask", lambda *_, **__: [ANSWER[0] | {"name": "some-thing", "title": "SomeThing"}]
+    )
+    method_infos(refresh=True)
+    assert method_title("some-thing") == "SomeThing"

@@ -96,7 +96,7 @@ def _take_back(walk: Walkthrough, root: Path) -> None:
     assert session.counts().labelled == labelled - 1
     assert session.next_case() == "p001"  # the queue knows
     said = walk.find("taken_back_bar_words").text()
-    assert "1 model has learnt from it: ★ mean teacher" in said
+    assert "1 model has learnt from it: ★ Mean teacher" in said
     walk.click("recall_champion")
     assert study.champion() == OLD
     assert ask(root, "SELECT run_id FROM champion ORDER BY id")[-1] == (OLD,)

@@ -61,8 +61,8 @@ def test_choices_in_words(rich: Session) -> None:
     assert list(titles) == ["r2", "s2", "p3", "p1", "r1"]  # one per reader, one per model
     assert titles["r2"].startswith("Annotation now r2 · draft · reader")
     assert titles["s2"].startswith("Read again by reader 2 · ")
-    assert titles["p3"].startswith("★ mean teacher (champion, ")
-    assert titles["p1"].startswith("mean teacher (the champion before, ")
+    assert titles["p3"].startswith("★ Mean teacher (champion, ")
+    assert titles["p1"].startswith("Mean teacher (the champion before, ")
     assert "out of the pool" in titles["r1"]
 
 

@@ -141,7 +141,7 @@ def test_status_says_what_runs_how_far_what_it_gained_and_when_it_ends(session: 
     session.status_changed.connect(heard.append)
     run.tell(figures(50, 0.71, 0.63), Progress(Kind.STEP, step=60, steps=100, eta_seconds=362))
     session.poll()
-    assert session.status == "mean teacher · step 60/100 · Dice .71 (▲.08 over labels only) · 6 min left"
+    assert session.status == "Mean teacher · step 60/100 · Dice .71 (▲.08 over labels only) · 6 min left"
     assert heard[-1] == session.status
     session.stop("r1")
     session.poll()

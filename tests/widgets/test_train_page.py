@@ -360,8 +360,8 @@ def test_run_list_says_how_each_stands_and_what_can_be_done(qtbot):
     runs = RunList()
     qtbot.addWidget(runs)
     runs.set_runs([info("r2", state=RunState.STOPPED, step=120), info("r1", champion=True)])
-    assert runs.list.item(0).text().startswith("2 · mean-teacher · stopped · 120/400 · Dice .71")
-    assert runs.list.item(1).text().startswith("★ 1 · mean-teacher · finished")
+    assert runs.list.item(0).text().startswith("2 · Mean teacher · stopped · 120/400 · Dice .71")
+    assert runs.list.item(1).text().startswith("★ 1 · Mean teacher · finished")
     assert runs.current() == "r2"
     with qtbot.waitSignal(runs.resumed, check_params_cb=lambda run: run == "r2"):
         runs.resume.click()
@@ -379,7 +379,7 @@ def test_a_run_that_waits_can_be_cancelled_one_that_runs_paused(qtbot):
     qtbot.addWidget(runs)
     waiting = info("r3", state=RunState.QUEUED, place=2, message="Waiting for its turn, place 2: r1 is being trained.")
     runs.set_runs([waiting, info("r2", state=RunState.PAUSED, message="Paused after step 7."), info("r1")])
-    assert runs.list.item(0).text().startswith("3 · mean-teacher · queued, place 2")
+    assert runs.list.item(0).text().startswith("3 · Mean teacher · queued, place 2")
     assert runs.says.text() == waiting.message
     assert runs.aside.text() == "Cancel"
     with qtbot.waitSignal(runs.cancelled, check_params_cb=lambda run: run == "r3"):

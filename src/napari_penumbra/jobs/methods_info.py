@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import hashlib
 import json
 import sys
@@ -21,6 +22,15 @@ from napari_penumbra.jobs.bounds import complaint, resolved
 from napari_penumbra.jobs.launch import ask
 
 ENTRY_POINTS = "napari_penumbra.methods"
+TITLES = {
+    "asdnet": "ASDNet",
+    "co-learning": "Co-learning with mixed crops",
+    "col-net": "COL-Net",
+    "mean-teacher": "Mean teacher",
+    "self-correction": "Self-correction",
+    "supervised": "Supervised only",
+}
+"""Titles of the methods that come along: known where there is no PyTorch to ask, and before anybody has asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,7 @@ def method_infos(python: str = sys.executable, *, refresh: bool = False) -> list
     JobError
         The training part is not installed, or the worker failed.
     """
-    file = Path(platformdirs.user_cache_dir("napari-penumbra", appauthor=False)) / f"methods-{_key(python)}.json"
+    file = _remembered(python)
     if not refresh:
         with contextlib.suppress(OSError, ValueError, TypeError):
             return _infos(json.loads(file.read_text(encoding="utf-8")))
@@ -108,7 +118,26 @@ def method_infos(python: str = sys.executable, *, refresh: bool = False) -> list
     with contextlib.suppress(OSError, DiskError):  # a full disk must not hide the methods
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps([asdict(info) for info in infos]))
+        _foreign_titles.cache_clear()
     return infos
+
+
+def method_title(name: str) -> str:
+    """Say a method's name as people read it, without asking a worker: ``COL-Net`` for ``col-net``."""
+    return TITLES.get(name) or _foreign_titles().get(name) or name.replace("-", " ")
+
+
+@functools.cache
+def _foreign_titles() -> dict[str, str]:
+    """Titles of other packages' methods, as far as the worker was ever asked."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return {info.name: info.title for info in _infos(json.loads(_remembered().read_text(encoding="utf-8")))}
+    return {}
+
+
+def _remembered(python: str = sys.executable) -> Path:
+    """Return the file that holds the worker's last answer."""
+    return Path(platformdirs.user_cache_dir("napari-penumbra", appauthor=False)) / f"methods-{_key(python)}.json"
 
 
 def find(infos: list[MethodInfo], name: str) -> MethodInfo:

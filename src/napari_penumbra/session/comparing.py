@@ -13,6 +13,7 @@ from napari_penumbra.domain.labels import LabelArray
 from napari_penumbra.evaluation.agreement import Agreement, agreement
 from napari_penumbra.evaluation.consensus import consensus
 from napari_penumbra.jobs.job import Job
+from napari_penumbra.jobs.methods_info import method_title
 from napari_penumbra.session.base import Base
 from napari_penumbra.study.sources import Source, SourceKind
 
@@ -78,7 +79,7 @@ class Comparing(Base):
         earlier = [run for run in champions if run != champions[-1]]
 
         def title(model: str) -> str:
-            method = rows[model].method.replace("-", " ") if model in rows else model
+            method = method_title(rows[model].method) if model in rows else model
             trained = moment(rows[model].created) if model in rows else ""
             if champions and model == champions[-1]:
                 return f"★ {method} (champion, {trained})"

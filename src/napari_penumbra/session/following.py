@@ -9,6 +9,7 @@ import time
 from napari_penumbra.domain.errors import JobError, PenumbraError, UsageError
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.jobs.job import Job
+from napari_penumbra.jobs.methods_info import method_title
 from napari_penumbra.jobs.pool import offer
 from napari_penumbra.session import champion, words
 from napari_penumbra.session.base import Base, idle_words
@@ -97,7 +98,7 @@ class Following(Base):
     def _know(self, run: str, kind: str, method: str) -> Job:
         if run not in self._jobs:
             self._jobs[run] = Job(self.opened().layout.run(run))
-        self._kinds[run] = (kind, method.replace("-", " ") or kind)
+        self._kinds[run] = (kind, method or kind)
         return self._jobs[run]
 
     def _job(self, run: str) -> Job:
@@ -144,12 +145,12 @@ class Following(Base):
         return sorted(infos, key=lambda info: (info.created, info.id), reverse=True)
 
     def _info(self, job: Job, preset: str, created: dt.datetime, best: bool) -> RunInfo:
-        kind, title = self._kinds[job.id]
+        kind, method = self._kinds[job.id]
         state, furthest = job.state(), job.furthest
         return RunInfo(
             id=job.id,
             kind=kind,
-            method=title.replace(" ", "-"),
+            method=method,
             preset=preset,
             state=state,
             step=furthest.step if furthest else 0,
@@ -241,9 +242,9 @@ class Following(Base):
         return f"{self._news} {idle}" if self._news else idle
 
     def _running_words(self, job: Job) -> str:
-        kind, title = self._kinds[job.id]
+        kind, method = self._kinds[job.id]
         stopping = " · stopping…" if (job.folder / "stop").exists() else ""
-        return words.running(kind, title, job.last, job.furthest, job.figures) + stopping
+        return words.running(kind, method_title(method), job.last, job.furthest, job.figures) + stopping
 
     def _warning_words(self, job: Job) -> str:
         """Say the newest diagnosis as long as the run goes on; the run list has them all, with their remedies."""
@@ -253,9 +254,9 @@ class Following(Base):
         return f" · ⚠ {found.message}"
 
     def _end_words(self, job: Job, state: RunState) -> str:
-        kind, title = self._kinds[job.id]
+        kind, method = self._kinds[job.id]
         if kind == "import":
             return "It was imported."
-        name = title if kind == "train" else "The prediction"
+        name = method_title(method) if kind == "train" else "The prediction"
         name = name[:1].upper() + name[1:]
         return words.ended(kind, name, state, job.last, job.furthest, job.checkpoint() is not None)

@@ -7,7 +7,7 @@ from napari_penumbra.study.history import Event, What
 
 
 def headline(event: Event, model: str = "") -> str:
-    """Say what happened in a few words: ``r3 accepted``, ``p5 predicted by ★ mean teacher``.
+    """Say what happened in a few words: ``r3 accepted``, ``p5 predicted by ★ Mean teacher``.
 
     Parameters
     ----------

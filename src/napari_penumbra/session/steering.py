@@ -16,6 +16,7 @@ from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.jobs.job import Job
 from napari_penumbra.jobs.launch import launch, prepare
 from napari_penumbra.jobs.launchers import change_launch, refuse_if_closed
+from napari_penumbra.jobs.methods_info import method_title
 from napari_penumbra.jobs.pool import offer
 from napari_penumbra.session import champion
 from napari_penumbra.session.judging import Judging
@@ -63,9 +64,12 @@ class Steering(Judging):
         active = self.active
         if active is None:
             return None
-        kind, title = self._kinds[active]
+        kind, method = self._kinds[active]
         what = "being trained" if kind == "train" else "predicting"
-        return UsageError(f"{title} is {what} in this study already (run {active}).", "Wait for it, or stop it first.")
+        return UsageError(
+            f"{method_title(method)} is {what} in this study already (run {active}).",
+            "Wait for it, or stop it first.",
+        )
 
     # ---------------------------------------------------------------- stop, go on
 

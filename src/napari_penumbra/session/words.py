@@ -55,7 +55,7 @@ _SAID = (Kind.STAGE, Kind.WARNING, Kind.POOL, Kind.QUEUED, Kind.PAUSED)
 
 
 def running(kind: str, title: str, last: Progress | None, furthest: Progress | None, figures: Progress | None) -> str:
-    """Say what a running worker does: ``mean teacher · step 1,240/3,000 · Dice .71 (…) · 6 min left``."""
+    """Say what a running worker does: ``Mean teacher · step 1,240/3,000 · Dice .71 (…) · 6 min left``."""
     if last is None:
         return f"{title} · starting…"
     parts = [title]

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout
 
 from napari_penumbra.domain.case import Closing, OpenCase
+from napari_penumbra.jobs.methods_info import method_title
 from napari_penumbra.session.comparing import moment
 from napari_penumbra.study.readings import Reading
 from napari_penumbra.widgets.buttons import ActionButton
@@ -157,7 +158,7 @@ class TakenBackBar(_Bar):
         if not learnt:
             return f"{words} No model has learnt from it."
         named = [
-            f"{'★ ' if one.champion else ''}{one.method.replace('-', ' ')} ({moment(one.created)})"
+            f"{'★ ' if one.champion else ''}{method_title(one.method)} ({moment(one.created)})"
             for one in learnt[:_MOST_NAMED]
         ]
         more = f" and {len(learnt) - _MOST_NAMED} more" if len(learnt) > _MOST_NAMED else ""
@@ -170,7 +171,7 @@ class TakenBackBar(_Bar):
         self.champion.setVisible(run is not None)
         if run is None or session.study is None:
             return
-        method = next((row.method.replace("-", " ") for row in session.study.runs() if row.id == run), run)
+        method = next((method_title(row.method) for row in session.study.runs() if row.id == run), run)
         if self._recalled is not None:
             self.champion.setText("Newer champion again")
             self.champion.explain(f"{method} ({run}) predicts again.")

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_penumbra.domain.progress import RunState
+from napari_penumbra.jobs.methods_info import method_title
 from napari_penumbra.session import RunInfo
 from napari_penumbra.session.words import share
 from napari_penumbra.widgets.buttons import ActionButton
@@ -137,8 +138,8 @@ class RunList(QWidget):
 
 
 def run_words(info: RunInfo, number: int) -> str:
-    """Say a run in one line: ``★ 3 · mean-teacher · finished · 3,000/3,000 · Dice .71 · 21 Nov 05:12``."""
-    parts = [f"{'★ ' if info.champion else ''}{number}", _NAMES.get(info.kind, info.method)]
+    """Say a run in one line: ``★ 3 · Mean teacher · finished · 3,000/3,000 · Dice .71 · 21 Nov 05:12``."""
+    parts = [f"{'★ ' if info.champion else ''}{number}", _NAMES.get(info.kind) or method_title(info.method)]
     parts.append(f"queued, place {info.place}" if info.place else info.state.value)
     if info.steps:
         parts.append(f"{info.step:,}/{info.steps:,}")
@@ -146,5 +147,5 @@ def run_words(info: RunInfo, number: int) -> str:
         parts.append(f"Dice {share(info.dice)}")
     if info.warnings:
         parts.append(f"⚠ {len(info.warnings)}")
-    parts.append(f"{info.created.astimezone():%d %b %H:%M}")
+    parts.append(f"{info.created.astimezone():%d\u00a0%b\u00a0%H:%M}")  # a line that wraps keeps it together
     return " · ".join(parts)

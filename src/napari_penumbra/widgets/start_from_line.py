@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
+from napari_penumbra.jobs.methods_info import method_title
 from napari_penumbra.session.model_info import ModelInfo
 from napari_penumbra.widgets.buttons import ActionButton
 
@@ -41,7 +42,8 @@ class StartFromLine(QWidget):
         made = "imported" if info.origin == "imported" else f"{info.created.astimezone():%d %b %H:%M}"
         star = "★ " if info.champion else ""
         self.words.setText(
-            f"Starts from {star}{info.method}, {info.step:,} steps, {made}." + (f"\n⚠ {warning}" if warning else "")
+            f"Starts from {star}{method_title(info.method)}, {info.step:,} steps, {made}."
+            + (f"\n⚠ {warning}" if warning else "")
         )
         self.words.setToolTip(
             f"{info.id}\nIts networks are taken over. Optimisers, schedules and the count of steps begin afresh. "
