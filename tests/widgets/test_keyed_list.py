@@ -32,3 +32,14 @@ def test_the_picked_row_is_kept_by_its_key(qtbot: QtBot) -> None:
     assert made.key() == "c"
     made.show_rows([])
     assert made.key() is None
+
+
+def test_a_long_row_goes_on_in_a_second_line_instead_of_losing_its_end(qtbot: QtBot) -> None:
+    made = KeyedList("list", "Things", 8)
+    qtbot.addWidget(made)
+    made.show_rows([Row("a", "short", ""), Row("b", "a word and another one and " * 3 + "the end", "")])
+    made.resize(300, 200)
+    made.show()
+    qtbot.waitUntil(lambda: made.visualItemRect(made.item(1)).height() >= 2 * made.fontMetrics().lineSpacing())
+    assert made.visualItemRect(made.item(1)).width() <= made.viewport().width()
+    assert made.visualItemRect(made.item(0)).height() < 2 * made.fontMetrics().lineSpacing()

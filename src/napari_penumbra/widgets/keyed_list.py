@@ -20,7 +20,7 @@ class Row(NamedTuple):
 
 
 class KeyedList(QListWidget):
-    """One row picked at a time, by its key."""
+    """One row picked at a time, by its key. Rows that are too long for the list go on in a second line."""
 
     def __init__(self, name: str, accessible: str, lines: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -28,6 +28,9 @@ class KeyedList(QListWidget):
         self.setAccessibleName(accessible)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWordWrap(True)
+        self.setTextElideMode(Qt.TextElideMode.ElideNone)
+        self.setResizeMode(QListWidget.ResizeMode.Adjust)
         self.setMaximumHeight(lines * self.fontMetrics().lineSpacing())
 
     def keys(self) -> list[str]:
