@@ -7,14 +7,14 @@ from array_canvas import SCHEME, write_image, write_labels
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
-from napari_penumbra.domain.case import Closing
+from napari_penumbra.domain.case import Closing, PoolCounts
 from napari_penumbra.widgets.add_case_branch import CaseBranch, case_name, names_modality
 from napari_penumbra.widgets.add_cases_dialog import AddCasesDialog
 from napari_penumbra.widgets.add_folder_branch import FolderBranch
 from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.messages import MessageBar
 from napari_penumbra.widgets.new_study_dialog import NewStudyDialog
-from napari_penumbra.widgets.study_page import StudyPage
+from napari_penumbra.widgets.study_page import StudyPage, count_words
 
 
 @pytest.fixture
@@ -85,6 +85,15 @@ def test_lists_the_cases_and_counts(study, page):
     assert page.count_line.text() == "4 cases · 1 labelled"
     assert page.title.text() == "Stroke cohort"
     assert str(study.study.root) in page.title.toolTip()
+
+
+def test_the_counts_have_a_line_of_their_own(study, page, qtbot):
+    page.resize(390, 600)
+    page.count_line.setText(count_words(PoolCounts(124, 16, 2, 0, 100)))
+    line = page.count_line
+    qtbot.waitUntil(lambda: page.width() == 390 and line.width() > 350)
+    assert line.heightForWidth(line.width()) < 2 * line.fontMetrics().lineSpacing()
+    assert page.check.y() > line.y()
 
 
 def test_open_next_and_double_click(study, page, canvas, qtbot):
