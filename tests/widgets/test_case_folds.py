@@ -202,6 +202,19 @@ def test_one_fold_at_a_time_has_the_page_to_itself(dock, folds, qtbot):
     assert page.buttons["reject_region"].isVisible()
 
 
+def test_without_a_prediction_an_open_fold_has_the_page_to_itself_too(dock, folds):
+    dock.cases.open("p003")
+    page = dock.review_page
+    assert page.empty.isVisible()
+    folds.history_fold.expand(animate=False)
+    assert not page.empty.isVisible()
+    assert page.bare_head.isVisible()
+    assert page.bare_head.text().startswith("p003 · ")
+    folds.history_fold.collapse(animate=False)
+    assert page.empty.isVisible()
+    assert not page.bare_head.isVisible()
+
+
 # ---------------------------------------------------------------- second reader and consensus
 
 

@@ -128,6 +128,8 @@ class ReviewPage(QWidget):
         self.buttons = {name: ActionButton(text, tip, keys, name) for name, (text, tip, keys) in BUTTONS.items()}
         self.buttons["accept_rest"] = self.rest.button
         self.empty = EmptyState("review_empty")
+        self.bare_head = QElidingLabel(objectName="review_bare_case")
+        self.bare_head.setFont(font)
         self.folds = CaseFolds(self.session, self.canvas, self.cases)
         self._lay_out()
         self.overlay.toggled.connect(self.canvas.show_confidence)
@@ -211,6 +213,7 @@ class ReviewPage(QWidget):
         self._nothing = QWidget()
         layout = QVBoxLayout(self._nothing)
         layout.setContentsMargins(6, 6, 6, 6)
+        layout.addWidget(self.bare_head)
         layout.addWidget(self.empty)
         layout.addWidget(scrolled(below), 1)
         self._stack.addWidget(self._nothing)
@@ -265,7 +268,8 @@ class ReviewPage(QWidget):
     def _say_head(self, row: CaseRow | None) -> None:
         case = self.review.case
         if self.folds.any_open() and row is not None:
-            self.head.setText(f"{row.name} · {row.state.value}")
+            for head in (self.head, self.bare_head):
+                head.setText(f"{row.name} · {row.state.value}")
             return
         if case is None or row is None:
             return
@@ -358,6 +362,10 @@ class ReviewPage(QWidget):
             return
         self._stack.setCurrentWidget(self._nothing)
         self.folds.move_to(self._below)
+        # A fold that is open has this page to itself, too; blind, there is nothing in it to see.
+        alone = name is not None and self.folds.any_open() and not self.session.is_blind(name)
+        self.bare_head.setVisible(alone)
+        self.empty.setVisible(not alone)
         if self.session.is_blind(name):
             self.empty.say(f"{name} is being read again, blind.", "Go to Annotate", "annotate", "Shows the page.")
             return
