@@ -9,7 +9,7 @@ import pytest
 from plugin_cases import SessionStub, a_region, open_case
 
 from napari_penumbra.domain.grid import Grid
-from napari_penumbra.plugin.compat import camera, canvas_overlays
+from napari_penumbra.plugin.compat import camera, canvas_overlays, canvas_size, scale_bar
 from napari_penumbra.plugin.geometry import growing_letters, placement
 from napari_penumbra.plugin.layer_bridge import LayerBridge
 from napari_penumbra.plugin.orientation import upright
@@ -31,7 +31,7 @@ def block(letter: str) -> Any:
 
 def centre_of_light(viewer: Any) -> tuple[float, float]:
     """Where the brightness is on the canvas: (right, up) from its middle, each in -1 to 1."""
-    canvas_overlays(viewer)["scale_bar"].visible = False
+    scale_bar(viewer).visible = False
     viewer.reset_view(reset_camera_angle=False)
     shot = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(float).sum(axis=2)
     shot = np.where(letters_masked(shot) < shot.max() / 2, 0, shot)
@@ -47,11 +47,19 @@ def letters_masked(shot: Any) -> Any:
     return inner
 
 
+def letters(viewer: Any) -> dict[str, str]:
+    """The letters on the canvas by its edges."""
+    overlays = canvas_overlays(viewer)
+    shown = {edge: overlays[key] for edge in EDGES if (key := f"penumbra_{edge}") in overlays}
+    return {edge: overlay.text for edge, overlay in shown.items() if overlay.visible}
+
+
 def letter_at(side: tuple[float, float]) -> str:
     x, y = side
     return ("right" if x > 0 else "left") if abs(x) > abs(y) else ("top" if y > 0 else "bottom")
 
 
+EDGES = ("left", "right", "top", "bottom")
 PLANES = {
     (0, 1, 2): {"left": "R", "right": "L", "top": "A", "bottom": "P"},
     (1, 0, 2): {"left": "R", "right": "L", "top": "S", "bottom": "I"},
@@ -61,13 +69,11 @@ PLANES = {
 
 def test_phantom_is_drawn_where_the_letters_say(shown_viewer: Any, session: SessionStub) -> None:
     bridge = LayerBridge(shown_viewer, session)  # type: ignore[arg-type]
-    overlays = canvas_overlays(shown_viewer)
     for letter in "RAS":
         bridge.show(open_case(grid=CUBE, images={"CT": block(letter)}))
         for order, edges in PLANES.items():
             shown_viewer.dims.order = order
-            assert {e: overlays[f"penumbra_{e}"].text for e in edges} == edges
-            assert all(overlays[f"penumbra_{e}"].visible for e in edges)
+            assert letters(shown_viewer) == edges
             if letter in edges.values():
                 assert edges[letter_at(centre_of_light(shown_viewer))] == letter
         shown_viewer.dims.order = (0, 1, 2)
@@ -105,20 +111,19 @@ def test_letters_are_hidden_in_3d_and_gone_with_the_case(viewer: Any, bridge: La
     before = camera(viewer).orientation
     bridge.show(open_case())
     viewer.dims.ndisplay = 3
-    assert not any(canvas_overlays(viewer)[f"penumbra_{e}"].visible for e in ("left", "right", "top", "bottom"))
+    assert letters(viewer) == {}
     viewer.dims.ndisplay = 2
-    assert canvas_overlays(viewer)["penumbra_left"].text == "R"
+    assert letters(viewer)["left"] == "R"
     viewer.dims.order = (1, 0, 2)
     bridge.clear()
-    assert not canvas_overlays(viewer)["penumbra_left"].visible
+    assert letters(viewer) == {}
     assert camera(viewer).orientation == before
 
 
 def test_letters_follow_a_camera_turned_by_hand(viewer: Any, bridge: LayerBridge) -> None:
     bridge.show(open_case())
     camera(viewer).orientation2d = ("up", "left")
-    texts = {e: canvas_overlays(viewer)[f"penumbra_{e}"].text for e in ("left", "right", "top", "bottom")}
-    assert texts == {"left": "L", "right": "R", "top": "P", "bottom": "A"}
+    assert letters(viewer) == {"left": "L", "right": "R", "top": "P", "bottom": "A"}
 
 
 def test_upright_by_handedness() -> None:
@@ -213,6 +218,6 @@ def test_zoom_stays_when_the_region_is_well_seen(viewer: Any, bridge: LayerBridg
     bridge.go_to(a_region((5, 5, 5), (4, 38, 44)))
     assert camera(viewer).zoom == zoom
     bridge.go_to(a_region((5, 5, 5), (1, 1, 1)))
-    assert min(viewer.canvas.size) / camera(viewer).zoom == pytest.approx(60)
+    assert min(canvas_size(viewer)) / camera(viewer).zoom == pytest.approx(60)
     bridge.go_to(a_region((5, 15, 5), (1, 1, 1)))
-    assert min(viewer.canvas.size) / camera(viewer).zoom == pytest.approx(60)
+    assert min(canvas_size(viewer)) / camera(viewer).zoom == pytest.approx(60)

@@ -89,11 +89,6 @@ class OrientationLetters:
 
     def _write(self, letters: dict[str, str]) -> None:
         overlays = canvas_overlays(self._viewer)
-        if overlays is None:  # napari before 0.9 has one text overlay and no place at the edges
-            text = " · ".join(f"{edge} {letter}" for edge, letter in letters.items())
-            self._viewer.text_overlay.text = text
-            self._viewer.text_overlay.visible = bool(text)
-            return
         from napari.components.overlays import TextOverlay
 
         for edge in _EDGES:

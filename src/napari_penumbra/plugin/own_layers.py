@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from qtpy.QtCore import QTimer
@@ -65,7 +64,7 @@ class OwnLayers:
         # napari collects garbage when layers go, 130 ms each time; frozen objects are not looked at. Later is enough.
         gc.freeze()
         try:
-            with self._drawn_once():
+            with self._viewer.layers.batched_update():
                 # New ones first: an empty viewer forgets its axes, and making its sliders anew costs 140 ms.
                 for layer in self._layers:
                     if layer.visible:
@@ -107,14 +106,9 @@ class OwnLayers:
         above = self._layers[next(n for n, own in enumerate(self._layers) if own is layer) + 1 :]
         places = [shown.index(other) for other in above if other in shown]
         selected = shown.selection.active
-        with _seen_in_3d(self._viewer, layer):
-            shown.insert(min(places, default=len(shown)), layer)
+        shown.insert(min(places, default=len(shown)), layer)
         if selected is not None:
             shown.selection.active = selected
-
-    def _drawn_once(self) -> AbstractContextManager[Any]:
-        batch = getattr(self._viewer.layers, "batched_update", None)  # since napari 0.9
-        return nullcontext() if batch is None else batch()
 
     def bring_back(self, layer: Any) -> bool:
         """Add a layer again that was removed by hand; False when the window has gone meanwhile."""
@@ -139,15 +133,3 @@ class OwnLayers:
         if not self._removing and layer in self:
             self._layers = [own for own in self._layers if own is not layer]
             self._on_lost(layer)
-
-
-@contextmanager
-def _seen_in_3d(viewer: Any, layer: Any) -> Iterator[None]:
-    """Add a hidden layer as if it were visible: napari 0.7 slices hidden ones as in 2D, and fails on them in 3D."""
-    hidden = viewer.dims.ndisplay == 3 and not layer.visible
-    if hidden:
-        with layer.events.visible.blocker():  # nobody is to take it for the one in front
-            layer.visible = True
-    yield
-    if hidden:
-        layer.visible = False
