@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_penumbra.domain.case import CaseState, Role
 from napari_penumbra.domain.errors import JobError, ModelError, PenumbraError, UsageError
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.jobs.job import Job
+from napari_penumbra.jobs.process import WorkerProcess
 from napari_penumbra.session import Session
 from napari_penumbra.session.steering import STUBBORN_SECONDS
 
@@ -164,6 +166,27 @@ def test_a_run_that_does_not_stop_when_asked_is_ended_when_asked_again(
     assert session.hangs("r1")
     assert session.stop("r1")
     assert ended.wait(5)
+
+
+def test_a_run_that_hangs_on_another_machine_is_said_to_be_out_of_reach(
+    session: Session, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = play("r1")
+    reopened(session)
+    run.tell(Progress(Kind.STEP, step=1, steps=100))
+    here = WorkerProcess.read(session.opened().layout.run("r1"))
+    assert here is not None
+    replace(here, host="gpu-7").write(session.opened().layout.run("r1"))
+    session.stop("r1")
+    assert session.why_not_end("r1") == ""
+    session.poll()
+    assert session.status.endswith("stopping on gpu-7…")
+    stop = session.opened().layout.run("r1") / "stop"
+    os.utime(stop, (time.time() - STUBBORN_SECONDS - 1,) * 2)
+    assert "gpu-7" in session.why_not_end("r1")
+    with pytest.raises(JobError, match="cannot be ended from here") as caught:
+        session.stop("r1")
+    assert "penumbra stop` there" in caught.value.remedy
 
 
 def test_only_one_run_at_a_time(session: Session, play: Play) -> None:

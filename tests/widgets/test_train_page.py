@@ -348,12 +348,37 @@ def test_a_running_run_draws_live_and_can_be_stopped(page, session, dock, monkey
         assert "since the last checkpoint is lost" in button.toolTip()
     page.stop.click()
     assert stopped == ["r1", "r1"]
+    monkeypatch.setattr(session, "why_not_end", lambda run: "It works on gpu-7.")
+    page._stubborn.timeout.emit()
+    dock._on_status("stopping…")
+    for button in (page.stop, dock.status.stop):
+        assert not button.isEnabled()
+        assert button.toolTip() == "It works on gpu-7."
+    monkeypatch.setattr(session, "why_not_end", lambda run: "")
     monkeypatch.setattr(session, "hangs", lambda run: False)
     page.refresh()
     assert page.stop.text() == "Stop"
     dock.status.clicked.emit()
     assert page.logs.isExpanded()
     assert page.log.toPlainText() == "step 10"
+
+
+def test_a_click_on_an_error_opens_the_log_of_its_run_at_the_error(page, session, dock, monkeypatch, qtbot):
+    going, broken = info("r2", state=RunState.RUNNING), info("r1", state=RunState.FAILED)
+    fault = "ValueError: no such grid"
+    log = "\n".join([*(f"step {n}" for n in range(80)), "Traceback (most recent call last):", fault, *["bye"] * 80])
+    monkeypatch.setattr(session, "runs", lambda: [going, broken])
+    monkeypatch.setattr(session, "history", lambda run: [])
+    monkeypatch.setattr(session, "log", {"r1": log, "r2": "step 1"}.get)
+    monkeypatch.setattr(type(session), "active", "r2")
+    page.refresh()
+    session.failed.emit(JobError("Mean teacher failed.", run="r1"))
+    dock.status.clicked.emit()
+    assert page.runs.current() == "r1"
+    assert page.log.textCursor().selectedText() == fault
+    qtbot.waitUntil(lambda: page.log.viewport().rect().contains(page.log.cursorRect().center()), timeout=2000)
+    dock.status.clicked.emit()
+    assert page.runs.current() == "r2", "the error was read: what runs comes first again"
 
 
 def test_run_list_says_how_each_stands_and_what_can_be_done(qtbot):

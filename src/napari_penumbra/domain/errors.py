@@ -75,9 +75,19 @@ class DiskError(PenumbraError):
 
 
 class JobError(PenumbraError):
-    """A training or prediction failed or could not be started."""
+    """A training or prediction failed or could not be started.
+
+    Parameters
+    ----------
+    run
+        The run that it is about, if there is one: its log says more.
+    """
 
     exit_code = 7
+
+    def __init__(self, message: str, remedy: str = "", details: str = "", run: str = "") -> None:
+        super().__init__(message, remedy, details)
+        self.run = run
 
 
 class ModelError(PenumbraError):

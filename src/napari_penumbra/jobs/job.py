@@ -259,8 +259,16 @@ class Job:
                 details=repr(error),
             ) from error
 
+    def elsewhere(self) -> str:
+        """Name the machine that works on it when no process can be ended there from here; empty when `kill` can."""
+        worker = WorkerProcess.read(self.folder)
+        return "" if worker is None or worker.here or slurm.read(self.folder) is not None else worker.host
+
     def kill(self, patience: float = 3.0) -> None:
-        """End the worker and its children: it may save a checkpoint within ``patience`` seconds, then it is killed."""
+        """End the worker and its children: it may save a checkpoint within ``patience`` seconds, then it is killed.
+
+        One that is `elsewhere` is out of reach: nothing happens.
+        """
         slurm.cancel(self.folder)
         worker = WorkerProcess.read(self.folder)
         process = worker.process() if worker else None

@@ -216,7 +216,7 @@ class Following(Base):
                 self._crowned()
         if state in (RunState.FAILED, RunState.LOST):
             remedy = "Resume it from the Train page." if job.checkpoint() else "Read its log, then start it again."
-            self.failed.emit(JobError(self._news, remedy, details=job.log_tail(60)))
+            self.failed.emit(JobError(self._news, remedy, details=job.log_tail(60), run=job.id))
 
     def _judge(self, job: Job, state: RunState) -> bool:
         """Crown a training that has ended if it deserves it, see `judging`; returns whether it has won just now."""
@@ -243,7 +243,10 @@ class Following(Base):
 
     def _running_words(self, job: Job) -> str:
         kind, method = self._kinds[job.id]
-        stopping = " · stopping…" if (job.folder / "stop").exists() else ""
+        stopping = ""
+        if (job.folder / "stop").exists():
+            host = job.elsewhere()
+            stopping = f" · stopping on {host}…" if host else " · stopping…"
         return words.running(kind, method_title(method), job.last, job.furthest, job.figures) + stopping
 
     def _warning_words(self, job: Job) -> str:

@@ -9,7 +9,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from napari_penumbra.domain.errors import PenumbraError, UsageError
+from napari_penumbra.domain.errors import JobError, PenumbraError, UsageError
 from napari_penumbra.domain.launch import Launch
 from napari_penumbra.domain.progress import Kind, Progress, RunState
 from napari_penumbra.domain.spec import RunSpec
@@ -80,12 +80,20 @@ class Steering(Judging):
         -------
         bool
             Whether it was ended with its process instead, because it `hangs`.
+
+        Raises
+        ------
+        JobError
+            It hangs on another machine, whose processes are out of reach.
         """
         job = self._job(run)
         if job.state().over:
             raise UsageError(f"Run {run} is not running.", "`penumbra runs` shows how each stands.")
         hangs = self.hangs(run)
         if hangs:
+            why = self.why_not_end(run)
+            if why:
+                raise JobError(f"Run {run} cannot be ended from here.", why)
             # It may take seconds to go; a program that ends meanwhile waits for that.
             threading.Thread(target=job.kill, name=f"end of {run}").start()
         else:
@@ -100,6 +108,12 @@ class Steering(Judging):
         job = self._jobs.get(run)
         asked = None if job is None else job.asked_to_stop()
         return job is not None and asked is not None and asked >= STUBBORN_SECONDS and not job.state().over
+
+    def why_not_end(self, run: str) -> str:
+        """Say why a run that `hangs` cannot be ended with its process; empty when it can, or does not hang."""
+        job = self._jobs.get(run)
+        host = job.elsewhere() if job is not None and self.hangs(run) else ""
+        return host and f"It works on {host} and does not answer: `penumbra stop` there ends its process."
 
     def pause(self, run: str) -> None:
         """Ask a training to step aside: it saves, gives the graphics card's memory back and waits for `resume`."""

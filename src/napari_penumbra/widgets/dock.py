@@ -237,7 +237,8 @@ class Dock(QWidget):
     def _on_status(self, words: str) -> None:
         active = self.session.active
         hangs = active is not None and self.session.hangs(active)
-        self.status.show_status(words, running=active is not None, hangs=hangs)
+        why = self.session.why_not_end(active) if active is not None and hangs else ""
+        self.status.show_status(words, running=active is not None, hangs=hangs, why_not=why)
 
     def _on_event(self, run: str, event: Progress) -> None:
         if run == self.session.active:
@@ -248,11 +249,12 @@ class Dock(QWidget):
         self.messages.show_error(error)
 
     def _on_status_clicked(self) -> None:
+        run = self.status.run()
         self.status.acknowledge()
         self.session.acknowledge()
         if self.session.study is not None and self.session.runs():
             self.show_page("train")
-            self.train_page.open_log()
+            self.train_page.open_log(run)
 
     # ---------------------------------------------------------------- end
 

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
-from napari_penumbra.domain.errors import PenumbraError
+from napari_penumbra.domain.errors import JobError, PenumbraError
 from napari_penumbra.widgets.buttons import ActionButton
 
 STOP_TIP = "Ends at the next step and keeps what was learnt."
@@ -18,10 +18,11 @@ END_TIP = (
 )
 
 
-def show_stop(button: ActionButton, hangs: bool) -> None:
-    """Let a button that stops a run say which kind of end it means."""
+def show_stop(button: ActionButton, hangs: bool, why_not: str = "") -> None:
+    """Let a button that stops a run say which kind of end it means, and why there is none."""
     button.setText("End now" if hangs else "Stop")
     button.explain(END_TIP if hangs else STOP_TIP)
+    button.allow(why_not)
 
 
 class StatusLine(QFrame):
@@ -62,20 +63,20 @@ class StatusLine(QFrame):
         self.stop.clicked.connect(self.stopped)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self._status = ""
-        self._error = ""
+        self._error, self._error_run = "", ""
         self.show_status("Ready.", running=False)
 
     def text(self) -> str:
         """Return what it says, uncut."""
         return str(self.words.text())
 
-    def show_status(self, words: str, *, running: bool, hangs: bool = False) -> None:
+    def show_status(self, words: str, *, running: bool, hangs: bool = False, why_not: str = "") -> None:
         """Say what is going on; an error that nobody has read yet stays in front.
 
-        ``hangs`` tells that what runs was asked to stop long ago.
+        ``hangs`` tells that what runs was asked to stop long ago, ``why_not`` why it cannot be ended all the same.
         """
         self._status = words or "Ready."
-        show_stop(self.stop, hangs)
+        show_stop(self.stop, hangs, why_not)
         self.stop.setVisible(running)
         if not running:
             self.progress.hide()
@@ -91,11 +92,16 @@ class StatusLine(QFrame):
     def show_error(self, error: PenumbraError) -> None:
         """Keep an error in front until it is read (`acknowledge`)."""
         self._error = error.message
+        self._error_run = error.run if isinstance(error, JobError) else ""
         self._show()
+
+    def run(self) -> str:
+        """Name the run that the error is about; empty when there is none, or it is about something else."""
+        return self._error_run
 
     def acknowledge(self) -> None:
         """The reader has seen the error."""
-        self._error = ""
+        self._error = self._error_run = ""
         self._show()
 
     def _show(self) -> None:

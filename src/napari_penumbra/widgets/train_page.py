@@ -19,6 +19,7 @@ from napari_penumbra.widgets.case_controller import CaseController
 from napari_penumbra.widgets.curves import Curves
 from napari_penumbra.widgets.empty_state import EmptyState
 from napari_penumbra.widgets.fold import Fold, free_fold
+from napari_penumbra.widgets.log_place import show_error_line
 from napari_penumbra.widgets.method_form import MethodForm
 from napari_penumbra.widgets.models_box import ModelsBox
 from napari_penumbra.widgets.preflight_box import PreflightBox
@@ -310,8 +311,9 @@ class TrainPage(QWidget):
             except UsageError as error:
                 why = str(error)
         self.start.allow(why)
-        show_stop(self.stop, active is not None and self.session.hangs(active))
-        self.stop.allow("" if active is not None else "Nothing is running.")
+        hangs = active is not None and self.session.hangs(active)
+        why = self.session.why_not_end(active) if active is not None else "Nothing is running."
+        show_stop(self.stop, hangs, why)
 
     def _on_event(self, run: str, event: Progress) -> None:
         if self.runs.current() == run:
@@ -338,14 +340,15 @@ class TrainPage(QWidget):
                 bar = self.log.verticalScrollBar()
                 bar.setValue(bar.maximum())
 
-    def open_log(self) -> None:
-        """Unfold the log and bring it into view."""
+    def open_log(self, failed: str = "") -> None:
+        """Unfold the log and bring it into view: that of a run that failed at its error, else that of what runs."""
         if self.runs.current() is None:
             return
-        if self.session.active is not None:
-            self.runs.select(self.session.active)
+        self.runs.select(failed or self.session.active)
         self.logs.expand(animate=False)
         self._show_log()
+        if failed:
+            show_error_line(self.log)
         QTimer.singleShot(0, lambda: self.scroll.ensureWidgetVisible(self.log))
 
     # ---------------------------------------------------------------- page → session
