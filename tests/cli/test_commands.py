@@ -174,6 +174,15 @@ def test_doctor_reports_every_part(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     assert "pip install" in cli("doctor", code=1).out
 
 
+def test_doctor_says_what_a_desk_without_torch_can_do(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [("napari", "works"), ("torch", "does not"), ("MONAI, safetensors", "does not")]
+    monkeypatch.setattr(doctor_module, "examine", lambda: [doctor_module.Finding(*part, "…") for part in parts])
+    said = " ".join(cli("doctor", code=1).out.split())
+    assert said.endswith("Annotating and reviewing work. Missing for training only: torch, MONAI, safetensors.")
+    parts[0] = ("napari", "does not")
+    assert "Does not work: napari, torch" in " ".join(cli("doctor", code=1).out.split())
+
+
 def test_demo_does_not_touch_a_folder_that_is_not_empty(cli: Cli, cohort: Path) -> None:
     assert "not empty" in cli("demo", cohort, "--no-window", code=2).err
 

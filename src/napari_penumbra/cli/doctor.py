@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +43,8 @@ LIBRARIES = {
     "dbus-1": "libdbus-1-3",
     "fontconfig": "libfontconfig1",
 }
+_FOR_TRAINING = {"torch", "MONAI, safetensors"}
+"""Parts that a desk which annotates and reviews can do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,19 @@ def doctor(json: JsonOption = False) -> None:
             ("", "part", "what was found", "what to do"),
             [(signs[f.state], f.part, f.what, f.advice) for f in findings],
         )
-        bad = [f.part for f in findings if f.state == "does not"]
-        say(f"Does not work: {', '.join(bad)}." if bad else "Everything needed works.")
+        say(_sum(findings))
     if any(f.state == "does not" for f in findings):
         raise typer.Exit(1)
+
+
+def _sum(findings: Sequence[Finding]) -> str:
+    """Say in one or two sentences what the findings mean for the reader."""
+    bad = [f.part for f in findings if f.state == "does not"]
+    if not bad:
+        return "Everything needed works."
+    if set(bad) <= _FOR_TRAINING:
+        return f"Annotating and reviewing work. Missing for training only: {', '.join(bad)}."
+    return f"Does not work: {', '.join(bad)}."
 
 
 def examine() -> list[Finding]:
