@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -389,6 +390,27 @@ def test_what_is_not_listed_is_counted_and_can_be_shown(dock, review, qtbot):
     press(dock, "show_more")
     qtbot.waitUntil(lambda: not review.loading and review.hidden.regions == 0, timeout=5000)
     assert not page.buttons["show_more"].isVisible()
+
+
+def test_the_list_gives_way_before_the_page_scrolls_and_takes_what_room_there_is(dock, review, qtbot):
+    page, found = dock.review_page, review.regions[0]
+    page.regions.set_regions([found] * 40, dock.session.study.labels)
+    dock.resize(400, 1000)
+    bar = page.regions.verticalScrollBar()
+    assert page.regions.minimumHeight() < 7 * page.regions.sizeHintForRow(0)
+    qtbot.waitUntil(lambda: page.regions.height() > 2 * page.regions.minimumHeight(), timeout=2000)
+    assert bar.maximum() > 0
+    outer = page.regions.parentWidget().parentWidget().parentWidget()
+    assert outer.verticalScrollBar().maximum() == 0, "one scroll bar is enough"
+
+
+def test_a_row_does_not_name_its_class_twice(dock, review):
+    regions = dock.review_page.regions
+    found = replace(review.regions[0], value=1, why="isolated small piece of penumbra", verdict=None)
+    regions.set_regions([found], dock.session.study.labels)
+    row = regions.topLevelItem(0)
+    assert (row.text(0), row.text(3)) == ("1 penumbra", "isolated small piece")
+    assert row.toolTip(3) == "isolated small piece of penumbra"
 
 
 def test_unknown_voxels_are_counted_on_the_page(dock, review, canvas):

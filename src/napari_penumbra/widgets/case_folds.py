@@ -66,7 +66,7 @@ class CaseFolds(QWidget):
         self.history_fold = Fold("History", self.history_box, "history_fold")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        layout.setSpacing(0)
         for widget in (self.take_back, self.compare_fold, self.readers_fold, self.history_fold):
             layout.addWidget(widget)
         layout.addStretch(1)

@@ -26,9 +26,9 @@ class Fold(QCollapsible):
         self.setDuration(0)
         self.title = title
         # On a low screen every fold that is shut takes the height of its headline, and no more.
-        self.layout().setContentsMargins(0, 2, 0, 2)
-        self.layout().setSpacing(2)
-        self.content().layout().setContentsMargins(0, 0, 0, 0)
+        self.layout().setContentsMargins(0, 1, 0, 1)
+        self.layout().setSpacing(0)
+        self.content().layout().setContentsMargins(0, 3, 0, 1)
         self.addWidget(content)
         self.toggleButton().setAccessibleName(title)
         self.toggled.connect(self._point)

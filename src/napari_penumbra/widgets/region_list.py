@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from napari_penumbra.domain.case import Verdict
@@ -14,7 +14,8 @@ from napari_penumbra.domain.regions import Region
 from napari_penumbra.widgets.class_list import ml_words
 from napari_penumbra.widgets.colors import muted, swatch
 
-FEWEST_ROWS, MOST_ROWS = 3, 11
+FEWEST_ROWS = 4
+"""Rows that are seen on the lowest screen."""
 # Mark and word, so that the mark's shape is never alone.
 WORDS = {
     Verdict.ACCEPT: "✓ accepted",
@@ -101,14 +102,24 @@ class RegionList(QTreeWidget):
             self.select(at)
 
     def _fit(self) -> None:
-        """Take the room that the rows need, within bounds: more rows scroll."""
-        rows = min(MOST_ROWS, max(FEWEST_ROWS, self.topLevelItemCount()))
+        """Ask for few rows and take the room that is left: who asks for more makes the page scroll beside the list."""
+        self.setMinimumHeight(self._height(FEWEST_ROWS))
+        self.setMaximumHeight(self._height(max(FEWEST_ROWS, self.topLevelItemCount())))
+        self.updateGeometry()
+
+    def sizeHint(self) -> QSize:
+        """As high as it must be at least."""
+        return QSize(super().sizeHint().width(), self.minimumHeight())
+
+    def _height(self, rows: int) -> int:
         row = max(self.sizeHintForRow(0), self.fontMetrics().lineSpacing() + 2)
-        self.setFixedHeight(rows * row + self.header().sizeHint().height() + 2 * self.frameWidth() + 2)
+        return int(rows * row + self.header().sizeHint().height() + 2 * self.frameWidth() + 2)
 
     def _show(self, item: QTreeWidgetItem, region: Region) -> None:
         decided = region.verdict is not None
-        text = WORDS[region.verdict] if region.verdict is not None else region.why
+        # The first column has the class already, and there is no room to name it twice.
+        why = region.why.removesuffix(f" of {item.text(0).partition(' ')[2]}")
+        text = WORDS[region.verdict] if region.verdict is not None else why
         item.setText(3, text)
         tip = f"{region.why}\n{text}" if decided else region.why
         ink = muted(self.palette()) if decided else self.palette().text().color()

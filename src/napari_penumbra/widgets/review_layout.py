@@ -47,6 +47,7 @@ def scrolling_part(page: ReviewPage) -> tuple[QWidget, QVBoxLayout]:
     inner = QWidget()
     body = QVBoxLayout(inner)
     body.setContentsMargins(0, 0, 0, 0)
+    body.setSpacing(2)  # so that all of it is seen at once on a screen of 768 lines
     body.addWidget(page.head)
     body.addWidget(page.note)
     body.addWidget(page.volumes)

@@ -77,7 +77,9 @@ class ReviewWords:
         return f"{review.current + 1}: {region.why}{verdict}, {self._worth(region)}"
 
     def _worth(self, region: Region) -> str:
-        return f"{percent(region.confidence)} sure; {such(self.record.at(region.confidence), self.record)}."
+        sure, right = percent(region.confidence), self.record.at(region.confidence)
+        # That it is not yet known, and why, stands above the list already.
+        return f"{sure} sure." if right is None else f"{sure} sure; {such(right, self.record)}."
 
     def progress(self) -> str:
         """How much is decided, left and unknown."""
