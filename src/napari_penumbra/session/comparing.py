@@ -194,8 +194,8 @@ def _choice(source: Source, model: str) -> Choice:
         state = "" if source.closing is not Closing.DRAFT else " · draft"
         return Choice(source.key, f"Read again by {source.who}{state} · {when}", source.who, source.kind)
     state = "out of the pool" if source.withdrawn else str(source.closing)
-    now = "Annotation now" if source.current else "Revision"
-    title = f"{now} {source.key} · {state} · {source.who} · {when}"
+    now = f"Annotation now {source.key}" if source.current else source.key
+    title = f"{now} · {state} · {source.who} · {when}"
     return Choice(source.key, title, f"{source.who} {source.key}", source.kind)
 
 

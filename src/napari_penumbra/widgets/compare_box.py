@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QColor, QPainter, QPen, QPixmap
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_penumbra.session.agreement_words import summary
 from napari_penumbra.widgets.buttons import ActionButton, allow
@@ -12,6 +12,7 @@ from napari_penumbra.widgets.canvas import FIRST_COLOR, SECOND_COLOR
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.compare_controller import CompareController
 from napari_penumbra.widgets.compare_table import AgreementTable, PlaceList
+from napari_penumbra.widgets.eliding_combo import ElidingCombo
 
 _TAKES = {
     "first": ("Take —", "This place becomes what the first (solid) has there; one step of undo."),
@@ -37,8 +38,8 @@ class CompareBox(QWidget):
         super().__init__(parent)
         self.control = control
         self._listed: object = None
-        self.first = _chooser("compare_first", "First annotation")
-        self.second = _chooser("compare_second", "Second annotation")
+        self.first = ElidingCombo("compare_first", "First annotation")
+        self.second = ElidingCombo("compare_second", "Second annotation")
         self.note = QLabel(objectName="compare_note", wordWrap=True)
         mute(self.note)
         self.table = AgreementTable()
@@ -167,14 +168,6 @@ class CompareBox(QWidget):
         pair = (str(self.first.currentData() or ""), str(self.second.currentData() or ""))
         if all(pair) and pair != self.control.pair:
             self.control.set_pair(pair)
-
-
-def _chooser(name: str, words: str) -> QComboBox:
-    chooser = QComboBox(objectName=name, accessibleName=words)
-    chooser.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # titles are longer than the dock
-    chooser.setMinimumWidth(80)
-    chooser.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    return chooser
 
 
 def _line(color: str, striped: bool, height: int) -> QPixmap:
