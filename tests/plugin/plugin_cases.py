@@ -40,7 +40,7 @@ class SessionStub:
 
     failed = Signal(PenumbraError)
     models_changed = Signal()
-    star = "★ "
+    star = "★"
 
     def __init__(self) -> None:
         self.study: StudyStub | None = StudyStub()

@@ -158,12 +158,12 @@ def test_a_layer_moved_by_hand_goes_back_and_the_reader_is_told_once(
 
 def test_the_prediction_names_its_model(viewer: Any, bridge: LayerBridge, session: SessionStub) -> None:
     path = Path("x.nii.gz")
-    made = Prediction(1, "p007", "run 3", path, path, dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
+    made = Prediction(1, "p007", "3", path, path, dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
     bridge.show(dataclasses.replace(predicted_case(), prediction=made))
-    assert "p007 · prediction (★ run 3)" in names(viewer)
-    session.star = ""  # another one has become champion
+    assert "p007 · prediction ★3" in names(viewer)
+    session.star = "#"  # another one has become champion
     session.models_changed.emit()
-    assert "p007 · prediction (run 3)" in names(viewer)
+    assert "p007 · prediction #3" in names(viewer)
 
 
 def test_hidden_layers_that_come_in_3d_stay_hidden(viewer: Any, bridge: LayerBridge) -> None:

@@ -68,11 +68,11 @@ def test_choices_in_words(rich: Session) -> None:
 
 def test_the_model_behind_a_prediction_has_the_number_of_the_list_of_runs(rich: Session) -> None:
     numbers = {info.id: n for n, info in enumerate(reversed(rich.runs()), 1)}
-    assert rich.predicted_by("pred-3") == f"★ run {numbers['train-2']}"
-    assert rich.predicted_by("pred-1") == f"run {numbers['train-1']}"
+    assert rich.predicted_by("pred-3") == f"★{numbers['train-2']}"
+    assert rich.predicted_by("pred-1") == f"#{numbers['train-1']}"
     rich.opened().set_champion("train-1")
-    assert rich.predicted_by("pred-1") == f"★ run {numbers['train-1']}"
-    assert rich.predicted_by("gone") == "gone"
+    assert rich.predicted_by("pred-1") == f"★{numbers['train-1']}"
+    assert rich.predicted_by("gone") == ""
 
 
 TYPED = {

@@ -122,7 +122,7 @@ class LayerBridge:
         case, made = self._open, self.layers
         if case is not None and made is not None and case.prediction is not None and made.prediction is not None:
             model = self.session.predicted_by(case.prediction.run)
-            made.prediction.name = f"{case.name} · prediction ({model})"
+            made.prediction.name = f"{case.name} · prediction {model}".rstrip()
 
     def finish_showing(self) -> None:
         """Add the layers of the case that are still to come: hidden ones are added when the window is idle."""

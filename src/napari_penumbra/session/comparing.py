@@ -63,14 +63,15 @@ class Comparing(Base):
         return self._titles()(model)
 
     def predicted_by(self, run: str) -> str:
-        """Name the model behind a prediction as the list of runs does: ``run 3``, with a ★ if it is the champion.
+        """Name the model behind a prediction by its number in the list of runs: ``★3`` the champion, ``#3`` another.
 
-        A run that the study no longer knows is named by its id.
+        So short because there is no room for more in napari's list of layers. Empty for a run that the study no longer
+        knows.
         """
         model, study = self.model_of(run), self.opened()
         numbers = {row.id: n for n, row in enumerate(study.runs(), 1)}
-        star = "★ " if model == study.champion() else ""
-        return f"{star}run {numbers[model]}" if model in numbers else model
+        sign = "★" if model == study.champion() else "#"
+        return f"{sign}{numbers[model]}" if model in numbers else ""
 
     def _titles(self) -> Callable[[str], str]:
         """What names trainings, after one look at the study for all of them."""
