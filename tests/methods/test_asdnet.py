@@ -25,8 +25,8 @@ def made(dims=3, classes=CLASSES, preset="laptop", **changes):
     torch.manual_seed(0)
     changes = {"width": 2, "confidence_width": 2, "patch": (8, 16, 16), "steps": 100, "ema_late": 0, **changes}
     # The paper's weights, whatever the preset makes of them.
-    weights = {"cross_entropy_weight": 0.0, "attention_floor": 0.0, "attention_power": 2.0, "adversarial_weight": 0.03}
-    changes = {**weights, **changes}
+    weights = {"attention_floor": 0.0, "attention_power": 2.0, "adversarial_weight": 0.03}
+    changes = {"cross_entropy_weight": 0.0, "shown_confidence": "network", **weights, **changes}
     return AsdNet(AsdNet.configure(preset, changes), Problem(1, classes, spatial_dims=dims)).train()
 
 
@@ -86,6 +86,7 @@ def test_paper_preset_is_the_papers():
     assert (config.attention_power, config.attention_floor, config.cross_entropy_weight) == (2, 0, 0)
     assert (config.threshold, config.semi_start, config.semi_loss) == (0.2, 0.25, "dice")
     assert (config.unlabelled_fakes, config.confidence_width, config.ema_late) == (False, 32, 0)
+    assert config.shown_confidence == "network"
     assert config.foreground_share == pytest.approx(2 / 3)
     method = AsdNet(config, Problem(1, 4))
     assert isinstance(method.segmenter(), SVNet)
@@ -516,6 +517,14 @@ def test_confidence_is_what_the_confidence_network_says_of_the_blended_probabili
     with torch.no_grad():
         said = method.confidence_net(probability)[:, 0].sigmoid()
     assert torch.allclose(confidence, said, atol=1e-6)
+
+
+def test_the_lead_is_shown_if_wished():
+    method = made(dims=2, shown_confidence="lead")
+    probability = torch.tensor([0.7, 0.2, 0.1]).reshape(1, CLASSES, 1, 1).expand(1, CLASSES, 8, 8)
+    torch.testing.assert_close(method.confidence(torch.zeros(1, 1, 8, 8), probability), torch.full((1, 8, 8), 0.5))
+    assert AsdNet.presets["laptop"]["shown_confidence"] == "lead"
+    assert "In the laptop preset the lead" in AsdNet.confidence_means
 
 
 def test_a_reader_is_told_what_confidence_means():

@@ -19,8 +19,9 @@ What the paper leaves open or prints wrong, and how it is settled here:
 - Unknown voxels of annotated patches are left out of every loss, D's too. D's input holds what S says there, in the
   reader's map as well as in S's own, so that they give nothing away; no gradient passes through them.
 - Not in the paper, and off in its preset: a floor under the sample weight, without which the adversarial loss rules
-  once S is good; prediction by an average of S's weights; the whole pool predicted once, when the region-attention loss
-  sets in, so that unannotated patches too are centred on organs two times in three.
+  once S is good; cross entropy beside the generalised Dice; prediction by an average of S's weights; the whole pool
+  predicted once, when the region-attention loss sets in, so that unannotated patches too are centred on organs two
+  times in three; the lead of the first class as the confidence that a reader is shown.
 """
 
 from __future__ import annotations
@@ -164,6 +165,14 @@ class AsdNetConfig(RecipeConfig):
             "0, as in the paper, predicts with the last weights."
         ),
     )
+    shown_confidence: Literal["network", "lead"] = Field(
+        "network",
+        title="Confidence shown",
+        description=(
+            "What a reader is shown: the confidence network's map, as published, or the lead of the first class over "
+            "the second (lead). The network's map decides what is learnt from either way."
+        ),
+    )
     centre_unlabelled: bool = Field(
         True,
         title="Look for organs in unannotated cases",
@@ -187,8 +196,9 @@ class AsdNet(AveragingMethod):
         "Segmentation. MICCAI 2018."
     )
     confidence_means = (
-        "How much the outlines around this voxel look like those that readers drew in the training cases, as a second "
-        "network judges them. It looks at the outlines only, not at the image, and is no probability of being right."
+        "In the laptop preset the lead of the most probable class over the second. In the others, how much the "
+        "outlines around this voxel look like those that readers drew in the training cases, as a second network "
+        "judges them: it looks at the outlines only, not at the image. Neither is a probability of being right."
     )
     Config: ClassVar[type[MethodConfig]] = AsdNetConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -215,7 +225,8 @@ class AsdNet(AveragingMethod):
             "ema_late": 0.999,
         },
         # In so short a run the paper's sample attention and weight of the adversary cost more than they bring, and the
-        # generalised Dice needs cross entropy beside it (docs/methods.md has the figures).
+        # generalised Dice needs cross entropy beside it. The confidence network then gives wrong voxels more than right
+        # ones, which would lead a reader past the errors (docs/methods.md has the figures).
         "laptop": {
             "width": 8,
             "confidence_width": 8,
@@ -227,6 +238,7 @@ class AsdNet(AveragingMethod):
             "attention_power": 0.0,
             "adversarial_weight": 0.003,
             "ema_late": 0.99,
+            "shown_confidence": "lead",
         },
     }
 
@@ -284,6 +296,8 @@ class AsdNet(AveragingMethod):
     def confidence(self, image: Tensor, probability: Tensor) -> Tensor:
         """The confidence network's own map, ``M = sigmoid(D(P^))``, of the blended probability (section 2.3).
 
+        Or the lead of the first class, if `AsdNetConfig.shown_confidence` says so.
+
         It says how much the outlines around a voxel look like those that readers drew in the training cases: high
         where shape and certainty are as in a reader's map, low where they are blurred, frayed or such as no reader
         would leave them. It does not look at the image: a clean outline of the wrong thing gets a high value. Nor is
@@ -302,6 +316,8 @@ class AsdNet(AveragingMethod):
         Tensor
             (B, Z, Y, X) in [0, 1].
         """
+        if self.config.shown_confidence == "lead":
+            return super().confidence(image, probability)
         with _judging(self.confidence_net):
             return confidence_map(self.confidence_net, probability)
 
