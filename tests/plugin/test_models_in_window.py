@@ -71,7 +71,7 @@ def test_models_are_judged_overruled_exported_imported_and_started_from(
     walk.find("models").expand(animate=False)
     walk.settle()
     models, says = walk.find("model_list", QListWidget), walk.find("model_says", QLabel)
-    assert [models.item(n).text()[:14] for n in range(2)] == ["★ mean-teacher", "supervised · 1"]
+    assert [models.item(n).text()[:14] for n in range(2)] == ["★ Mean teacher", "Supervised onl"]
     assert "Dice 0.740 on the frozen case, against the champion's 0.610: better." in says.text()
     if pictures := os.environ.get("PENUMBRA_PICTURES"):
         page.runs.setMaximumHeight(150)
@@ -115,7 +115,7 @@ def test_models_are_judged_overruled_exported_imported_and_started_from(
     words = walk.find("start_from_words", QLabel)
     assert words.isVisible()
     qtbot.waitUntil(lambda: not page.start.visibleRegion().isEmpty(), timeout=5_000)
-    assert words.text().startswith("Starts from mean-teacher")
+    assert words.text().startswith("Starts from Mean teacher")
     assert page.form.choice().method == "mean-teacher"
     assert page.form.choice().config["width"] == 4
     if pictures:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.settings import get_settings
 from plugin_cases import leave_prediction
 from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QScrollArea, QWidget
@@ -18,6 +19,8 @@ from napari_penumbra.study.samples import make_sample_study
 
 PAGES = ("study", "annotate", "train", "review")
 WIDTHS = (360, 420)
+LARGE_POINTS, LARGE_WIDTH = 16, 480
+"""Letters for those who see badly, and the widest that the dock is meant to be."""
 
 
 @pytest.fixture
@@ -78,7 +81,7 @@ def check_pages(widget: PenumbraWidget, width: int, qtbot: Any) -> None:
     assert seen >= 3
 
 
-def test_no_control_is_cut_off_on_any_page(widget: PenumbraWidget, qtbot: Any) -> None:
+def test_no_control_is_cut_off_on_any_page(widget: PenumbraWidget, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     dock = widget.dock
     name = next(row.name for row in widget.session.cases() if not row.state.labelled)
     study = widget.session.opened()
@@ -96,3 +99,6 @@ def test_no_control_is_cut_off_on_any_page(widget: PenumbraWidget, qtbot: Any) -
         dock.show_page("train")
         qtbot.waitUntil(recommended, timeout=60_000)
         check_pages(widget, width, qtbot)
+    monkeypatch.setattr(get_settings().appearance, "font_size", LARGE_POINTS)
+    dock_widths(widget, LARGE_WIDTH, qtbot)
+    check_pages(widget, LARGE_WIDTH, qtbot)

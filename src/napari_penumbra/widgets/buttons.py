@@ -143,3 +143,9 @@ def allow(widget: QWidget, why_not: str, tooltip: str) -> None:
     """`ActionButton.allow` for any other control; ``tooltip`` is shown while it is enabled."""
     widget.setEnabled(not why_not)
     widget.setToolTip(why_not or tooltip)
+
+
+def narrow(control: QWidget) -> None:
+    """Let a list or a number give way in a narrow dock or with large letters: Qt would widen the page for its words."""
+    control.setSizePolicy(QSizePolicy.Policy.Ignored, control.sizePolicy().verticalPolicy())
+    control.setMinimumWidth(6 * control.fontMetrics().averageCharWidth())

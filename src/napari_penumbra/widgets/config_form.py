@@ -13,7 +13,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_penumbra.domain.errors import UsageError
-from napari_penumbra.widgets.buttons import ActionButton
+from napari_penumbra.widgets.buttons import ActionButton, narrow
 from napari_penumbra.widgets.colors import mute
 
 ELSEWHERE = frozenset({"steps"})
@@ -96,6 +96,8 @@ class ConfigForm(QWidget):
             label = QLabel(widget.label)
             label.setToolTip(widget.tooltip or "")
             widget.native.setAccessibleName(widget.label)
+            if widget.native.layout() is None:  # a row of several numbers needs what they need
+                narrow(widget.native)
             if label.sizeHint().width() <= _BESIDE * label.fontMetrics().averageCharWidth():
                 form.addRow(label, widget.native)
                 continue

@@ -9,10 +9,7 @@ from qtpy.QtWidgets import QComboBox, QSizePolicy, QStyle, QStyleOptionComboBox,
 
 
 class ElidingCombo(QComboBox):
-    """Takes the width that it is given, shows with … what is cut off, and says the whole in its tip.
-
-    The list that drops down is as wide as its longest entry.
-    """
+    """Takes the width that it is given and shows with … what is cut off; the list that drops down shows all of it."""
 
     def __init__(self, name: str, accessible: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -12,8 +12,10 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QSpinBox, 
 from napari_penumbra.domain.spec import MAX_STEPS
 from napari_penumbra.jobs.methods_info import MethodInfo
 from napari_penumbra.session.recommend import AUTO, Recommendation
+from napari_penumbra.widgets.buttons import narrow
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.config_form import ConfigForm
+from napari_penumbra.widgets.eliding_combo import ElidingCombo
 from napari_penumbra.widgets.fold import Fold
 
 FIRST_PRESET = "laptop"
@@ -47,11 +49,12 @@ class MethodForm(QWidget):
         self.infos: dict[str, MethodInfo] = {}
         self.advice: Recommendation | None = None
         self._picked = False
-        self.method = QComboBox(objectName="method", accessibleName="Method")
+        self.method = ElidingCombo("method", "Method")
         self.preset = QComboBox(objectName="preset", accessibleName="Preset")
         for combo in (self.method, self.preset):
             combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             combo.setMinimumContentsLength(12)
+            narrow(combo)
         self.method.setToolTip("How the network learns from labelled and unlabelled cases.")
         self.preset.setToolTip("“paper” is faithful to the publication; “laptop” runs without a graphics card.")
         self.reason = QLabel(objectName="method_reason", wordWrap=True)

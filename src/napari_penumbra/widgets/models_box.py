@@ -27,7 +27,7 @@ from napari_penumbra.session.model_exchange import Draft
 from napari_penumbra.session.model_info import ModelInfo
 from napari_penumbra.session.model_words import details, model_words
 from napari_penumbra.session.words import duration
-from napari_penumbra.widgets.buttons import ActionButton
+from napari_penumbra.widgets.buttons import ActionButton, narrow
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.keyed_list import KeyedList, Row
 from napari_penumbra.widgets.messages import MessageBar
@@ -80,8 +80,9 @@ class ModelsBox(QWidget):
         mute(self.rule)
         for label in (self.says, self.rule):
             label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.keep = QCheckBox("Keep this champion whatever comes", objectName="model_keep")
+        self.keep = QCheckBox("Keep this champion", objectName="model_keep")
         self.memory = QComboBox(objectName="model_memory", accessibleName="Keep the model in memory")
+        narrow(self.memory)
         for seconds in warm.CHOICES:
             self.memory.addItem(duration(seconds) if seconds else "not at all", seconds)
         wanted = warm.remembered()

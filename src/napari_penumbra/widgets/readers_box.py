@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdi
 from napari_penumbra.domain.case import Closing
 from napari_penumbra.session.comparing import moment
 from napari_penumbra.session.reader_name import NEUTRAL
-from napari_penumbra.widgets.buttons import ActionButton, allow
+from napari_penumbra.widgets.buttons import ActionButton, allow, narrow
 from napari_penumbra.widgets.case_model import clock
 from napari_penumbra.widgets.colors import mute
 from napari_penumbra.widgets.reader_controller import ReaderController
@@ -53,6 +53,7 @@ class ReadersBox(QWidget):
         mute(self.found)
         self.compare = ActionButton("Compare", "Compares it with the labels on the screen.", name="compare_reading")
         self.rule = QComboBox(objectName="consensus_rule", accessibleName="Rule of the consensus")
+        narrow(self.rule)
         for key, (words, tip) in RULES.items():
             self.rule.addItem(words, key)
             self.rule.setItemData(self.rule.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)

@@ -52,7 +52,7 @@ class RunList(QWidget):
         self.resume = ActionButton("Resume", "Goes on from the run's last checkpoint.", name="resume")
         self.aside = ActionButton("Pause", _PAUSE_TIP, name="pause")
         self.crown = ActionButton(
-            "Use this model ★", "Lets this run's model predict from now on; the one before stays.", name="crown"
+            "Use model ★", "Lets this run's model predict from now on; the one before stays.", name="crown"
         )
         row = QHBoxLayout()
         row.addWidget(self.resume)
