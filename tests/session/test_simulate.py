@@ -242,6 +242,24 @@ def test_stopped_in_the_worker_and_gone_on(source: Path, tmp_path: Path, worker:
     assert len(worker.trained) == 3, "what was stopped is gone on with, not begun anew"
 
 
+def test_killed_while_the_cases_are_copied(
+    source: Path, tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, out = Session.add_case, tmp_path / "out"
+
+    def dying(self: Session, name: str, images: dict[str, Path]) -> None:
+        if len(self.cases()) == 2:
+            raise KeyboardInterrupt
+        add(self, name, images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "add_case", dying)
+        with pytest.raises(KeyboardInterrupt):
+            last(simulate(source, out, worker).run())
+    result = last(simulate(source, out, worker).run())
+    assert [r.labelled for r in result.rounds] == [2, 4, 6]
+
+
 def test_killed_between_an_acceptance_and_its_record(
     source: Path, tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,7 +128,10 @@ class Simulation:
             raise UsageError(f"{self.out} is not empty.", "Name a new folder with --out.")
         drawn = random.Random(self.settings.seed).sample(referenced, self.settings.held_out + self.settings.start)
         held_out, start = drawn[: self.settings.held_out], drawn[self.settings.held_out :]
-        return Result(name, self.settings, sorted(held_out), sorted(start))
+        result = Result(name, self.settings, sorted(held_out), sorted(start))
+        self.out.mkdir(parents=True, exist_ok=True)
+        result.write(self.out)  # before the copy, which takes minutes: whoever stops it goes on with the same command
+        return result
 
     def _copy(self, source: Study, session: Session) -> None:
         folder = self.out / SCRATCH
