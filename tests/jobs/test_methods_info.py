@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,16 @@ def test_info_is_a_plain_value() -> None:
     assert MethodInfo("a", "A", "", "", False, {}).parameters == {}
 
 
+@pytest.fixture
+def nobody_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Answers are remembered in a folder of the test's own: other tests ask for the methods that there are."""
+    monkeypatch.setattr(methods_info.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "cache"))
+    methods_info._foreign_titles.cache_clear()
+    yield
+    methods_info._foreign_titles.cache_clear()
+
+
+@pytest.mark.usefixtures("nobody_asked")
 def test_titles_are_those_of_the_methods_and_need_no_worker() -> None:
     methods = Path(napari_penumbra.__file__).parent / "methods"
     told = {}
@@ -101,6 +112,7 @@ def test_titles_are_those_of_the_methods_and_need_no_worker() -> None:
     assert method_title("some-thing") == "some thing", "nobody was asked yet"
 
 
+@pytest.mark.usefixtures("nobody_asked")
 def test_a_foreign_methods_title_is_known_once_the_worker_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         methods_info, "ask", lambda *_, **__: [ANSWER[0] | {"name": "some-thing", "title": "SomeThing"}]
