@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -166,6 +168,21 @@ def test_a_run_that_does_not_stop_when_asked_is_ended_when_asked_again(
     assert session.hangs("r1")
     assert session.stop("r1")
     assert ended.wait(5)
+
+
+def test_a_cluster_that_does_not_answer_when_a_run_is_ended_is_told_of(
+    session: Session, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play("r1")
+    reopened(session)
+    session.stop("r1")
+    os.utime(session.opened().layout.run("r1") / "stop", (time.time() - STUBBORN_SECONDS - 1,) * 2)
+    silent = JobError("scancel does not answer.", "Try it in a terminal.")
+    monkeypatch.setattr(Job, "kill", Mock(side_effect=silent))
+    told: queue.Queue[PenumbraError] = queue.Queue()
+    session.failed.connect(told.put)
+    session.stop("r1")
+    assert told.get(timeout=5) is silent
 
 
 def test_a_run_that_hangs_on_another_machine_is_said_to_be_out_of_reach(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QScrollBar, QWidget
 
-from napari_penumbra.domain.errors import JobError
+from napari_penumbra.domain.errors import JobError, UsageError
 from napari_penumbra.widgets.dock import Dock
 from napari_penumbra.widgets.fold import Fold
 
@@ -187,9 +187,12 @@ def test_polling_survives_a_fault_and_tells_it(dock, session, monkeypatch):
     assert "background process" in dock.messages.words.text()
 
 
-def test_shutting_down_twice_is_safe(dock):
+def test_shutting_down_twice_is_safe(dock, study):
+    before = dock.messages.words.text()
     dock.shut_down()
-    dock.shut_down()
+    dock.shut_down()  # whatever is let go of twice would raise
+    study.failed.emit(UsageError("Said to nobody.", "Nothing to do."))
+    assert dock.messages.words.text() == before
 
 
 def test_another_study_with_a_case_of_the_same_name_clears_the_canvas(dock, study, canvas, tmp_path):

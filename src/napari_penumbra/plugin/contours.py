@@ -15,8 +15,8 @@ import numpy.typing as npt
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import UNKNOWN, LabelArray
 from napari_penumbra.evaluation.agreement import Slices, foreground_box
-from napari_penumbra.plugin.compat import camera
-from napari_penumbra.plugin.geometry import placement
+from napari_penumbra.plugin.drawn import Drawn
+from napari_penumbra.plugin.geometry import placement_of_part
 from napari_penumbra.plugin.outline import plane_of
 from napari_penumbra.plugin.own_layers import OwnLayers
 from napari_penumbra.widgets.canvas import FIRST_COLOR, SECOND_COLOR
@@ -25,13 +25,9 @@ GAP_COLOR = "#000000"
 """Between the stripes of the second contour, where the first is not."""
 LINE, STRIPE, GAP = 1, 1, 2
 """Values in the layers."""
-LINE_PX = 2.0
-"""How wide a line should be on the screen."""
 STRIPE_PX = 9.0
-FINEST = 4
 FAINT = 0.15
 """Opacity of the painted areas while there are contours: enough to see what is being painted."""
-_MOST_VOXELS = 12_000_000
 
 Lines = npt.NDArray[np.uint8]
 Style = tuple[tuple[int, ...], int, int]
@@ -87,21 +83,11 @@ def _edges(labels: LabelArray, plane: Sequence[int]) -> npt.NDArray[np.bool_]:
     return edges & (labels > 0)
 
 
-class Contours:
-    """The two contour layers of a viewer, while there are any.
-
-    Parameters
-    ----------
-    viewer
-        A napari viewer.
-    own
-        Keeps the layers that are ours.
-    """
+class Contours(Drawn):
+    """The two contour layers, while there are any."""
 
     def __init__(self, viewer: Any, own: OwnLayers) -> None:
-        self._viewer = viewer
-        self._own = own
-        self._layers: tuple[Any, Any] | None = None
+        super().__init__(viewer, own)
         self._pair: tuple[LabelArray, LabelArray] | None = None
         self._grid: Grid | None = None
         self._box: Slices | None = None
@@ -115,14 +101,10 @@ class Contours:
         self._pair = (first[box].copy(), second[box].copy())  # labels on the screen go on changing
         titles = [f"{case} · {sign} {name}" for sign, name in zip(("—", "┅"), names, strict=True)]
         data = self._data()
-        if self._layers is None:
+        if not self._layers:
             # In their place from the beginning: beside the scan they would make napari's slider longer, and move it.
             place = self._placement()
-            self._layers = (_layer(FIRST_COLOR, data[0], place), _layer(SECOND_COLOR, data[1], place))
-            active = self._viewer.layers.selection.active
-            for layer in self._layers:
-                self._own.add(layer)
-            self._viewer.layers.selection.active = active
+            self._add(_layer(FIRST_COLOR, data[0], place), _layer(SECOND_COLOR, data[1], place))
         for layer, title in zip(self._layers, titles, strict=True):
             layer.name = title
         self._place(data)
@@ -146,28 +128,18 @@ class Contours:
             prediction.visible = True
 
     def hide(self) -> None:
-        """Take the contours out of the picture."""
+        """Take the contours out of the picture, and let what stepped back come forward."""
         self._brighten()
-        layers = self._layers or ()
-        self.forget()
-        for layer in layers:
-            self._own.remove(layer)
+        super().hide()
 
     def forget(self) -> None:
-        """The layers are gone, or go with the case."""
-        self._layers = self._pair = self._dimmed = None
-        self._drawn = None
-
-    def lost(self, layer: Any) -> bool:
-        """Take note that a layer was deleted by hand; False when it is none of these."""
-        if self._layers is None or all(layer is not own for own in self._layers):
-            return False
-        self.hide()
-        return True
+        """Let go of the layers and of what they show."""
+        super().forget()
+        self._pair = self._drawn = self._dimmed = None
 
     def redraw(self) -> None:
         """Draw anew for another plane or zoom, if it makes a difference."""
-        if self._layers is not None and self._drawn != self._wanted():
+        if self._layers and self._drawn != self._wanted():
             self._place(self._data())
 
     # ---------------------------------------------------------------- how
@@ -177,11 +149,7 @@ class Contours:
         plane = plane_of(self._viewer)
         if len(plane) != 2 or self._pair is None or self._grid is None:
             return (), 1, 1
-        zoom = float(camera(self._viewer).zoom)
-        pixels = max(1e-6, min(self._grid.scale[axis] for axis in plane) * zoom)
-        wanted = int(np.clip(round(pixels / LINE_PX), 1, FINEST))
-        size = self._pair[0].size
-        parts = next(n for n in range(wanted, 0, -1) if n == 1 or size * n * n <= _MOST_VOXELS)
+        parts, pixels = self._fineness(self._grid, plane, self._pair[0].size)
         # Powers of two: turning the wheel a little draws nothing anew.
         return plane, parts, 2 ** max(0, round(float(np.log2(STRIPE_PX * parts / pixels))))
 
@@ -197,18 +165,11 @@ class Contours:
         if self._grid is None or self._box is None or self._drawn is None:
             return {}
         plane, parts, _ = self._drawn
-        place = placement(self._grid)
-        scale = tuple(s / parts if axis in plane else s for axis, s in enumerate(place["scale"]))
-        # A layer is placed by the centre of its first voxel: half a coarse voxel back, half a fine one forward.
-        translate = tuple(
-            t + box.start * s - s / 2 + f / 2
-            for t, s, f, box in zip(place["translate"], place["scale"], scale, self._box, strict=True)
-        )
-        return {**place, "scale": scale, "translate": translate}
+        return placement_of_part(self._grid, [box.start for box in self._box], plane, parts)
 
     def _place(self, data: tuple[Lines, Lines]) -> None:
         place = self._placement()
-        if self._layers is None or not place:
+        if not place:
             return
         for layer, lines in zip(self._layers, data, strict=True):
             layer.data = lines

@@ -7,6 +7,7 @@ that two scans of one session lie over each other and a position read off the st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,30 @@ def placement(grid: Grid) -> dict[str, Any]:
     # Position of the first voxel along the direction in which each axis grows, in mm.
     along_ijk = patient @ first
     return {"scale": grid.scale, "translate": tuple(float(v) for v in along_ijk[::-1]), "units": UNITS}
+
+
+def placement_of_part(grid: Grid, first: Sequence[int], plane: Sequence[int], parts: int) -> dict[str, Any]:
+    """Layer arguments that put a part of a case, its voxels divided for thin lines, where it belongs.
+
+    Parameters
+    ----------
+    grid
+        As for `placement`.
+    first
+        (z, y, x) of the part's first voxel on the grid; negative outside it.
+    plane
+        Axes (of z, y, x) along which voxels are divided.
+    parts
+        Pieces of a voxel's edge along these.
+    """
+    place = placement(grid)
+    scale = tuple(s / parts if axis in plane else s for axis, s in enumerate(place["scale"]))
+    # A layer is placed by the centre of its first voxel: half a coarse voxel back, half a fine one forward.
+    translate = tuple(
+        t + start * s - s / 2 + f / 2
+        for t, s, f, start in zip(place["translate"], place["scale"], scale, first, strict=True)
+    )
+    return {**place, "scale": scale, "translate": translate}
 
 
 def growing_letters(grid: Grid) -> tuple[str, str, str]:

@@ -11,18 +11,19 @@ import numpy.typing as npt
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_penumbra.domain.case import CaseState, OpenCase
+from napari_penumbra.domain.case import OpenCase
 from napari_penumbra.domain.errors import PenumbraError, UsageError
-from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
+from napari_penumbra.domain.labels import LabelArray
 from napari_penumbra.domain.regions import Box, Region
 from napari_penumbra.imaging.edits import View
 from napari_penumbra.plugin.activity import ActiveSeconds
 from napari_penumbra.plugin.compat import camera, scale_bar
 from napari_penumbra.plugin.confidence_overlay import threshold_limits
 from napari_penumbra.plugin.contours import Contours
+from napari_penumbra.plugin.drawn import Drawn
 from napari_penumbra.plugin.geometry import growing_letters
 from napari_penumbra.plugin.history import Shelf
-from napari_penumbra.plugin.layers import CaseLayers, first_slice, make_layers
+from napari_penumbra.plugin.layers import CaseLayers, decided_slices, first_slice, make_layers
 from napari_penumbra.plugin.modalities import Modalities
 from napari_penumbra.plugin.orientation import OrientationLetters
 from napari_penumbra.plugin.own_layers import OwnLayers
@@ -86,6 +87,7 @@ class LayerBridge:
         self._contours = Contours(self.viewer, self._own)
         self._preview = Preview(self.viewer, self._own)
         self._mark = RegionMark(self.viewer, self._own)
+        self._drawn: tuple[Drawn, ...] = (self._contours, self._preview, self._mark)
         self._clicks = ClickPicker(self.viewer)
         self._connect(True)
         session.models_changed.connect(self._name_prediction, thread="main")
@@ -110,7 +112,7 @@ class LayerBridge:
         self._tools.attach(made.labels, study.labels)
         self._modalities.attach(made.images)
         self.views.attach(made.labels, study.labels, () if case.grid.is_picture else growing_letters(case.grid))
-        self._touched = _decided_slices(case)
+        self._touched = decided_slices(case)
         self._dirty = False
         self._look_at_case(case, made)
         self._active.start()
@@ -177,9 +179,8 @@ class LayerBridge:
         self._tools.detach()
         self._modalities.detach()
         self.views.detach()
-        self._contours.forget()
-        self._preview.forget()
-        self._mark.forget()
+        for drawn in self._drawn:
+            drawn.forget()
 
     # ---------------------------------------------------------------- labels
 
@@ -394,19 +395,20 @@ class LayerBridge:
 
     def _on_act(self, event: Any = None) -> None:
         self._active.act()
-        self._contours.redraw()
-        self._preview.redraw()
+        self._redraw()
+
+    def _redraw(self) -> None:
+        for drawn in self._drawn:
+            drawn.redraw()
 
     def _on_plane(self, event: Any = None) -> None:
-        self._mark.redraw()
-        self._contours.redraw()
-        self._preview.redraw()
+        self._redraw()
         QTimer.singleShot(0, self._tools.plane_changed)  # after the layers know of the new plane
 
     def _on_lost(self, layer: Any) -> None:
         """A layer of ours was deleted by hand: images may go, the labels come back at once."""
         made = self.layers
-        if made is None or any(drawn.lost(layer) for drawn in (self._contours, self._preview, self._mark)):
+        if made is None or any(drawn.lost(layer) for drawn in self._drawn):
             return
         if layer is made.labels:
             self.labels_removed.emit()
@@ -439,19 +441,3 @@ class LayerBridge:
                 "Hide the layer with its eye, or open another case.",
             )
         )
-
-
-def _decided_slices(case: OpenCase) -> set[int]:
-    """Slices that an earlier sitting has already decided about, as far as the voxels tell.
-
-    Of a draft: where something was painted. Of a closed case: all that were not left unknown. A prediction that
-    nobody has looked at decides nothing.
-    """
-    labels = case.labels
-    if case.state is CaseState.IN_PROGRESS:
-        decided = ((labels != BACKGROUND) & (labels != UNKNOWN)).any(axis=(1, 2))
-    elif case.state.labelled:
-        decided = (labels != UNKNOWN).any(axis=(1, 2))
-    else:
-        return set()
-    return {int(z) for z in np.flatnonzero(decided)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_penumbra.domain.case import ImageArray, OpenCase
+from napari_penumbra.domain.case import CaseState, ImageArray, OpenCase
 from napari_penumbra.domain.colour import COLOUR, PICTURE, has_colour
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, UNKNOWN_COLOR, LabelScheme
@@ -174,3 +174,19 @@ def first_slice(case: OpenCase) -> int:
         if per_slice.max() > 0:
             return int(per_slice.argmax())
     return int(case.grid.array_shape[0] // 2)
+
+
+def decided_slices(case: OpenCase) -> set[int]:
+    """Slices that an earlier sitting has already decided about, as far as the voxels tell.
+
+    Of a draft: where something was painted. Of a closed case: all that were not left unknown. A prediction that
+    nobody has looked at decides nothing.
+    """
+    labels = case.labels
+    if case.state is CaseState.IN_PROGRESS:
+        decided = ((labels != BACKGROUND) & (labels != UNKNOWN)).any(axis=(1, 2))
+    elif case.state.labelled:
+        decided = (labels != UNKNOWN).any(axis=(1, 2))
+    else:
+        return set()
+    return {int(z) for z in np.flatnonzero(decided)}

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.regions import Region
-from napari_penumbra.plugin.geometry import placement
+from napari_penumbra.plugin.geometry import placement_of_part
 from napari_penumbra.plugin.layers import as_outline
 
 FINEST = 4
@@ -43,14 +43,8 @@ def outline_of(region: Region, grid: Grid, plane: Sequence[int]) -> tuple[Any, d
     data = padded
     for axis in plane:
         data = np.repeat(data, parts, axis=axis)
-    place = placement(grid)
-    scale = tuple(s / parts if axis in plane else s for axis, s in enumerate(place["scale"]))
-    # A layer is placed by the centre of its first voxel: half a coarse voxel back, half a fine one forward.
-    translate = tuple(
-        t + (low - n) * s - s / 2 + f / 2
-        for t, s, f, low, n in zip(place["translate"], place["scale"], scale, region.box[0], rim, strict=True)
-    )
-    return data, {**place, "scale": scale, "translate": translate}
+    first = [low - n for low, n in zip(region.box[0], rim, strict=True)]
+    return data, placement_of_part(grid, first, plane, parts)
 
 
 def make_outline(name: str, grid: Grid, region: Region, plane: Sequence[int]) -> Any:

@@ -84,7 +84,8 @@ class Steering(Judging):
         Raises
         ------
         JobError
-            It hangs on another machine, whose processes are out of reach.
+            It hangs on another machine, whose processes are out of reach. What goes wrong while it is being ended is
+            told by `failed`.
         """
         job = self._job(run)
         if job.state().over:
@@ -95,10 +96,16 @@ class Steering(Judging):
             if why:
                 raise JobError(f"Run {run} cannot be ended from here.", why)
             # It may take seconds to go; a program that ends meanwhile waits for that.
-            threading.Thread(target=job.kill, name=f"end of {run}").start()
+            threading.Thread(target=self._kill, args=(job,), name=f"end of {run}").start()
         else:
             job.stop()
         return hangs
+
+    def _kill(self, job: Job) -> None:
+        try:
+            job.kill()
+        except PenumbraError as error:  # a cluster that does not answer
+            self.failed.emit(error)
 
     def hangs(self, run: str) -> bool:
         """Whether a run was asked to stop so long ago that asking again ends its process.

@@ -13,6 +13,7 @@ from napari_penumbra.domain.errors import PenumbraError, UsageError
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.jobs.methods_info import MethodInfo
 from napari_penumbra.session import Preflight, Recommendation, Session
+from napari_penumbra.session.steering import STUBBORN_SECONDS
 from napari_penumbra.widgets.annotate_page import scrolled
 from napari_penumbra.widgets.buttons import ActionButton
 from napari_penumbra.widgets.case_controller import CaseController
@@ -29,7 +30,7 @@ from napari_penumbra.widgets.status_line import STOP_TIP, show_stop
 from napari_penumbra.widgets.where_form import WhereForm
 from napari_penumbra.widgets.worker_thread import Task
 
-STUBBORN_MS = 21_000
+STUBBORN_MS = int(1000 * STUBBORN_SECONDS) + 1000
 """When to look whether a run that was asked to stop has done so."""
 
 _START_TIP = "Learns in the background; you can go on painting."
