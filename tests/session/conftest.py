@@ -1,5 +1,5 @@
 """Fixtures of the session's tests."""
 
-from session_study import play, session, sources
+from session_study import play, real, session, sources
 
-__all__ = ["play", "session", "sources"]
+__all__ = ["play", "real", "session", "sources"]

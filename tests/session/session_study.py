@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,6 +72,24 @@ def session(sources: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]
         assert isinstance(outcome, list), f"{name}: {outcome}"
     yield made
     made.close()
+
+
+@pytest.fixture
+def real(session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """The session with the installed methods instead of the stand-ins."""
+    from napari_penumbra.jobs.methods_info import method_infos
+
+    monkeypatch.setattr("napari_penumbra.session.runs.method_infos", method_infos)
+    return session
+
+
+def follow(session: Session, until: Callable[[], bool], seconds: float = 120) -> None:
+    """Poll, as the window does, until something has come about."""
+    end = time.monotonic() + seconds
+    while not until():
+        session.poll()
+        assert time.monotonic() < end, session.status
+        time.sleep(0.02)
 
 
 class Played:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from session_study import Played, cube
+from session_study import Played, cube, follow
 
 from napari_penumbra.domain.pool import pool_from_text
 from napari_penumbra.domain.progress import Kind, Progress
@@ -19,22 +18,6 @@ pytest.importorskip("torch")
 TINY = {"patch": [8, 8, 8], "labelled_batch": 1, "unlabelled_batch": 1, "width": 4}
 STEPS = 1500
 INTERVAL = STEPS // 20
-
-
-@pytest.fixture
-def real(session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
-    from napari_penumbra.jobs.methods_info import method_infos
-
-    monkeypatch.setattr("napari_penumbra.session.runs.method_infos", method_infos)
-    return session
-
-
-def follow(session: Session, until: Callable[[], bool], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        session.poll()
-        assert time.monotonic() < end, session.status
-        time.sleep(0.02)
 
 
 def pool_events(session: Session, run: str) -> list[Progress]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from session_study import follow
 
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.progress import Kind, RunState
@@ -19,22 +18,6 @@ from napari_penumbra.session import Session
 pytest.importorskip("torch")
 pytestmark = pytest.mark.timeout(240)
 TINY = {"patch": [8, 8, 8], "labelled_batch": 1, "width": 4}
-
-
-@pytest.fixture
-def real(session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
-    from napari_penumbra.jobs.methods_info import method_infos
-
-    monkeypatch.setattr("napari_penumbra.session.runs.method_infos", method_infos)
-    return session
-
-
-def follow(session: Session, until: Callable[[], bool], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        session.poll()
-        assert time.monotonic() < end, session.status
-        time.sleep(0.05)
 
 
 def train(session: Session, steps: int = 100_000, queue: bool = False) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 
 import numpy as np
 import psutil
 import pytest
-from session_study import INFOS
+from session_study import INFOS, follow
 
 from napari_penumbra.domain.case import CaseState
 from napari_penumbra.domain.errors import JobError
@@ -24,23 +23,6 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.timeout(180)
 
 TINY = {"patch": [8, 8, 8], "labelled_batch": 1, "unlabelled_batch": 1, "width": 4}
-
-
-@pytest.fixture
-def real(session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """The session of six cases with the installed methods instead of the stand-ins."""
-    from napari_penumbra.jobs.methods_info import method_infos
-
-    monkeypatch.setattr("napari_penumbra.session.runs.method_infos", method_infos)
-    return session
-
-
-def follow(session: Session, until: Callable[[], bool], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        session.poll()
-        assert time.monotonic() < end, session.status
-        time.sleep(0.05)
 
 
 def test_stand_ins_speak_of_methods_that_exist(real: Session) -> None:
