@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 
 from napari_penumbra.domain.case import Verdict
 from napari_penumbra.widgets.dock import Dock
+from napari_penumbra.widgets.fold import Fold
 
 RUN = "20261121-051200-mean-teacher-a1b2"
 MEANING = "The lead of the first class over the second: 0 at a tie, 1 when certain."
@@ -511,19 +512,16 @@ def test_keys_only_while_the_page_shows(dock, review, qtbot):
     assert None not in verdicts(review)
 
 
-def test_what_the_confidence_means_stands_beside_its_switch(dock):
+def test_what_the_confidence_means_is_the_tip_of_its_switch_and_heads_its_fold(dock, qtbot):
     page = dock.review_page
     dock.cases.open("p001")
     assert MEANING in page.overlay.toolTip()
-    assert not page.meaning.isVisible(), "it explains colours that are not shown"
-    page.overlay.click()
-    assert page.meaning.isVisible()
-    assert page.meaning.text() == MEANING
-    page.overlay.click()
-    assert not page.meaning.isVisible()
+    assert page.trust_view.meaning.text() == MEANING
+    assert page.trust_view.meaning.visibleRegion().isEmpty(), "its lines belong to the regions while they are not asked for"
+    page.findChild(Fold, "trust_fold").expand(animate=False)
+    qtbot.waitUntil(lambda: not page.trust_view.meaning.visibleRegion().isEmpty())
     dock.cases.open("p003")
-    page.overlay.setChecked(True)
-    assert not page.meaning.isVisible(), "a case without a prediction"
+    assert page.trust_view.meaning.isHidden(), "a case without a prediction"
 
 
 @pytest.mark.parametrize("sidecar", ['{"case": "p001"}', "{", "[]", '{"confidence_means": null}'])
@@ -532,8 +530,7 @@ def test_a_prediction_that_does_not_tell_shows_no_empty_line(dock, study, sideca
         file.write_text(sidecar)
     assert study.confidence_means("p001") == ""
     dock.cases.open("p001")
-    dock.review_page.overlay.click()
-    assert not dock.review_page.meaning.isVisible()
+    assert dock.review_page.trust_view.meaning.isHidden()
 
 
 def test_redo_does_again_what_undo_took_back_verdicts_and_strokes(dock, review, canvas, study):

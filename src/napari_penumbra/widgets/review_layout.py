@@ -57,7 +57,6 @@ def scrolling_part(page: ReviewPage) -> tuple[QWidget, QVBoxLayout]:
     looks.addWidget(page.outline)
     looks.addStretch(1)
     body.addLayout(looks)
-    body.addWidget(page.meaning)
     slider = QHBoxLayout()
     slider.addWidget(QLabel("Weak below"))
     slider.addWidget(page.threshold_slider, 1)

@@ -100,9 +100,6 @@ class ReviewPage(QWidget):
         self.volumes = VolumeLine()
         self.overlay = QCheckBox("Confidence", objectName="confidence_on")
         self.overlay.setToolTip(_OVERLAY_TIP)
-        self.meaning = QLabel(objectName="confidence_meaning", wordWrap=True)
-        self.meaning.setTextFormat(Qt.TextFormat.PlainText)
-        mute(self.meaning)
         self.outline = QCheckBox("Prediction", objectName="prediction_on")
         self.outline.setToolTip("Shows the prediction beside your labels.")
         self.threshold_slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -133,7 +130,6 @@ class ReviewPage(QWidget):
         self.folds = CaseFolds(self.session, self.canvas, self.cases)
         self._lay_out()
         self.overlay.toggled.connect(self.canvas.show_confidence)
-        self.overlay.toggled.connect(self._say_meaning)
         self.outline.toggled.connect(self.canvas.show_prediction)
         self.threshold_slider.valueChanged.connect(self._on_threshold)
         self.regions.picked.connect(self.review.go)
@@ -229,13 +225,8 @@ class ReviewPage(QWidget):
         for box in (self.overlay, self.outline):
             box.blockSignals(False)
         self.canvas.set_confidence_threshold(self.threshold_slider.value())
-        self.meaning.setText(self.session.confidence_means(case.name) if case.confidence is not None else "")
-        self._say_meaning()
+        self.trust_view.say_meaning(self.session.confidence_means(case.name) if case.confidence is not None else "")
         self.refresh()
-
-    def _say_meaning(self, _on: object = None) -> None:
-        """What the colours mean stands under the switch while they are shown, and in its tip always."""
-        self.meaning.setVisible(self.overlay.isChecked() and bool(self.meaning.text()))
 
     def _refresh_soon(self, _what: object = None) -> None:
         if not self._soon.isActive():
@@ -349,7 +340,7 @@ class ReviewPage(QWidget):
         buttons["accept_case"].explain(f"{BUTTONS['accept_case'][1]} {words.on_accepting()}".strip())
         buttons["next_review"].allow("" if self._next else "No other case waits for a review.")
         no_map = "" if review.case is not None and review.case.confidence is not None else _NO_MAP
-        allow(self.overlay, no_map, f"{_OVERLAY_TIP}\n{self.meaning.text()}".strip())
+        allow(self.overlay, no_map, f"{_OVERLAY_TIP}\n{self.trust_view.meaning.text()}".strip())
         allow(self.threshold_slider, no_map, _THRESHOLD_TIP)
         self.folds.allow(buttons)
 

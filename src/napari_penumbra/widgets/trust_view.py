@@ -48,12 +48,15 @@ class TrustView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("trust")
+        self.meaning = QLabel(objectName="confidence_meaning", wordWrap=True)
+        self.meaning.setTextFormat(Qt.TextFormat.PlainText)
         self.words = QLabel(objectName="trust_words", wordWrap=True)
         self.words.setTextFormat(Qt.TextFormat.PlainText)
         self.explain = QLabel(_EXPLAIN, objectName="trust_explain", wordWrap=True)
         mute(self.explain)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.addWidget(self.meaning)
         self._layout.addWidget(self.words)
         self._layout.addWidget(self.explain)
         self._plots: _Plots | None = None
@@ -62,6 +65,7 @@ class TrustView(QWidget):
         self._open = False
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(self.grown)
+        self.say_meaning("")
         self.show_calibration(None)
 
     def show_calibration(self, calibration: Calibration | None) -> None:
@@ -75,6 +79,12 @@ class TrustView(QWidget):
             self._plots.share.setVisible(known)
             self._plots.count.setVisible(known)
         self._draw()
+        self._fit()
+
+    def say_meaning(self, words: str) -> None:
+        """Say what the method that predicted means by its confidence; empty for nothing."""
+        self.meaning.setText(words)
+        self.meaning.setVisible(bool(words))
         self._fit()
 
     def activate(self, on: bool) -> None:
