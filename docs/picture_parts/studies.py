@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CASES, PAINTED, CORRECTED, STEPS = 24, 3, 7, 300
+SYSTEMS = {
+    "mean-teacher": "stroke",
+    "col-net": "stroke",
+    "co-learning": "atrium",
+    "self-correction": "lesions-2d",
+    "asdnet": "pelvis",
+}
+"""Each published system with the sample cohort that it is for."""
+SYSTEM_CASES, SYSTEM_LABELLED, SYSTEM_STEPS = 7, 4, 250
 
 
 class Studies:
@@ -42,6 +51,7 @@ class Studies:
             "corrected": self._correct,
             "twice": self._train_again,
             "overruled": self._overrule,
+            **{method: partial(_learn, method) for method in SYSTEMS},
         }
 
     def copy(self, name: str, to: Path) -> Path:
@@ -52,7 +62,9 @@ class Studies:
         name
             ``fresh``, ``small`` or ``maps``: as simulated. ``trained``: four labelled cases have taught a mean teacher,
             which has predicted the others. ``corrected``: seven of these are corrected. ``twice``: and a model of the
-            method that the Train page recommends has learnt from them. ``overruled``: it is made champion.
+            method that the Train page recommends has learnt from them. ``overruled``: it is made champion. The name of
+            a method: it has learnt from three cases of the cohort that it is for, with a fourth frozen, and predicted
+            three more.
         to
             A new folder.
         """
@@ -108,9 +120,15 @@ def _worked(root: Path) -> Iterator[tuple[Session, Robot]]:
         session.close()
 
 
-def _train_and_predict(session: Session, method: str) -> None:
+def _learn(method: str, root: Path) -> None:
+    make_sample_study(root, cases=SYSTEM_CASES, labelled=SYSTEM_LABELLED, cohort=SYSTEMS[method])
+    with _worked(root) as (session, _):
+        _train_and_predict(session, method, SYSTEM_STEPS)
+
+
+def _train_and_predict(session: Session, method: str, steps: int = STEPS) -> None:
     """Train; a model that is the best so far predicts every case that has no label."""
-    run = session.train(method, "laptop", steps=STEPS)
+    run = session.train(method, "laptop", steps=steps)
     wait_quietly(session, run)
     while session.measuring:
         session.poll()

@@ -15,11 +15,6 @@ def test_every_picture_that_a_page_shows_can_be_made(monkeypatch: pytest.MonkeyP
     monkeypatch.syspath_prepend(DOCS)
     made = set(importlib.import_module("render_pictures").recipes())
     lying = {str(file.relative_to(DOCS / "images").with_suffix("")) for file in (DOCS / "images").rglob("*.png")}
-    pages = (DOCS.parent / "README.md", *DOCS.glob("*.md"), *DOCS.glob("tools/*.md"))
+    pages = (DOCS.parent / "README.md", *DOCS.rglob("*.md"))
     shown = {name for page in pages for name in re.findall(r"\(\S*images/([\w/-]+)\.png\)", page.read_text())}
-    assert made == of_the_window(lying) == of_the_window(shown)
-
-
-def of_the_window(names: set[str]) -> set[str]:
-    """All but the figures on the methods' pages, which have a program of their own."""
-    return {name for name in names if not name.startswith("methods/")}
+    assert made == lying == shown

@@ -517,7 +517,7 @@ def test_what_the_confidence_means_is_the_tip_of_its_switch_and_heads_its_fold(d
     dock.cases.open("p001")
     assert MEANING in page.overlay.toolTip()
     assert page.trust_view.meaning.text() == MEANING
-    assert page.trust_view.meaning.visibleRegion().isEmpty(), "its lines belong to the regions while they are not asked for"
+    assert page.trust_view.meaning.visibleRegion().isEmpty(), "its lines belong to the regions"
     page.findChild(Fold, "trust_fold").expand(animate=False)
     qtbot.waitUntil(lambda: not page.trust_view.meaning.visibleRegion().isEmpty())
     dock.cases.open("p003")
