@@ -85,12 +85,13 @@ def _walk(walk: Walkthrough, study: Path, lines: list[str]) -> None:
     _review(walk, reviewed)
     lines.append(f"{reviewed} was reviewed region by region and accepted.")
 
+    _start_from_what_is_learnt(walk)
     run = walk.train(MORE_STEPS, wait=False)
     walk.wait_for(run)
     left = [row.name for row in session.cases() if not row.state.labelled]
     walk.wait("the background to be done", lambda: session.active is None and not session.measuring, 900)
     walk.page("study")
-    walk.picture("again", "Trained on with the accepted case in the labelled pool.")
+    walk.picture("again", "Trained on from the first model, with the accepted case in the labelled pool.")
     lines.extend(_dice(walk, study, left, "At the end"))
 
 
@@ -116,6 +117,14 @@ def _review(walk: Walkthrough, name: str) -> None:
         walk.click("unknown_region")
     walk.picture("decided", "Two regions decided; the next one is already on the screen.")
     walk.click("accept_case")
+
+
+def _start_from_what_is_learnt(walk: Walkthrough) -> None:
+    walk.page("train")
+    walk.find("models").expand(animate=False)
+    walk.settle()
+    walk.find("model_list").setCurrentRow(0)
+    walk.click("model_start")
 
 
 def _most_foreground(walk: Walkthrough, names: list[str]) -> str:
