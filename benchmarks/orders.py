@@ -231,11 +231,19 @@ def _words(found: Sequence[Result]) -> str:
     s = found[0].settings
     reached = {way.name: way.dice for way in ways(found)}
     best = max(reached, key=lambda name: reached[name])
-    return (
+    drawn: dict[str, set[int]] = {}
+    for result in found:
+        drawn.setdefault(result.settings.order, set()).add(result.settings.seed)
+    words = (
         f"{s.method}, {s.preset}, {s.steps} steps a round; {s.start} cases painted first, {s.per_round} corrected a "
         f"round, {len(found[0].held_out)} held out. Highest Dice at the end: {best}. Differences between orders that "
         "are smaller than those between seeds (dashed in the figure) say nothing.\n"
     )
+    if len(set(map(frozenset, drawn.values()))) > 1:
+        words += (
+            "\nNot every order was run with every seed, and seeds begin at different Dice: compare within one seed.\n"
+        )
+    return words
 
 
 def main() -> int:
