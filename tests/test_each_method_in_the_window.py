@@ -14,17 +14,10 @@ import pytest
 
 from napari_penumbra.domain.progress import Kind, RunState
 from napari_penumbra.plugin.walkthrough import Walkthrough
-from napari_penumbra.study.samples import make_sample_study
+from napari_penumbra.study.samples import SYSTEMS, make_sample_study
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-SYSTEMS = {
-    "mean-teacher": "stroke",
-    "col-net": "stroke",
-    "co-learning": "atrium",
-    "self-correction": "lesions-2d",
-    "asdnet": "pelvis",
-}
 STEPS = 120
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from napari_penumbra.study.samples import SYSTEMS
 from picture_parts.desk import Desk
-from picture_parts.studies import SYSTEMS
 
 
 def predicted_by(method: str, desk: Desk) -> None:

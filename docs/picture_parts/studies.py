@@ -13,20 +13,12 @@ from typing import TYPE_CHECKING
 from napari_penumbra.session import Session
 from napari_penumbra.session.robot import Robot, references
 from napari_penumbra.session.simulate import wait_quietly
-from napari_penumbra.study.samples import REFERENCE, make_sample_study
+from napari_penumbra.study.samples import REFERENCE, SYSTEMS, make_sample_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CASES, PAINTED, CORRECTED, STEPS = 24, 3, 7, 300
-SYSTEMS = {
-    "mean-teacher": "stroke",
-    "col-net": "stroke",
-    "co-learning": "atrium",
-    "self-correction": "lesions-2d",
-    "asdnet": "pelvis",
-}
-"""Each published system with the sample cohort that it is for."""
 SYSTEM_CASES, SYSTEM_LABELLED, SYSTEM_STEPS = 7, 4, 250
 
 

@@ -183,6 +183,8 @@ def test_a_cluster_that_does_not_answer_when_a_run_is_ended_is_told_of(
     session.failed.connect(told.put)
     session.stop("r1")
     assert told.get(timeout=5) is silent
+    with pytest.raises(JobError, match="scancel does not answer"):
+        session.end("r1")  # who waits for the end hears of it at once
 
 
 def test_a_run_that_hangs_on_another_machine_is_said_to_be_out_of_reach(

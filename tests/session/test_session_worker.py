@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 
 import numpy as np
 import psutil
@@ -108,10 +107,7 @@ def test_a_killed_training_goes_on_where_it_was_and_the_window_may_be_gone(real:
     assert real.resume(run, threads=1) == run
     real.close()  # nobody watches
     job = Job(root / "runs" / run)
-    end = time.monotonic() + 60
-    while job.furthest is None or job.furthest.step <= stopped.step:
-        assert time.monotonic() < end, job.log_tail()
-        time.sleep(0.05)
+    follow(Session(), lambda: job.furthest is not None and job.furthest.step > stopped.step)
     worker = WorkerProcess.read(job.folder)
     assert worker is not None
     psutil.Process(worker.pid).kill()

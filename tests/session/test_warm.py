@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 pytest.importorskip("torch")
-from session_study import GRID, cube, image
+from session_study import GRID, cube, follow, image
 
 from model_study import make_model, other_study
 from napari_penumbra.domain.case import CaseState, Closing
@@ -29,16 +28,8 @@ needs_signals = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="proce
 ONE, TWO = "20261121-120000-supervised-aaaa", "20261121-130000-supervised-bbbb"
 
 
-def wait(session: Session, until: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        session.poll()
-        assert time.monotonic() < end, session.status
-        time.sleep(0.02)
-
-
 def finish(session: Session, run: str) -> Job:
-    wait(session, lambda: run not in session.live)
+    follow(session, lambda: run not in session.live)
     return session._job(run)
 
 
@@ -139,7 +130,7 @@ def test_it_leaves_when_idle_and_when_the_study_is_closed(session: Session) -> N
     assert pid is not None
     session.keep_warm = 0.1
     assert (session.warm_worker().home / IDLE).read_text() == "0.1"
-    wait(session, lambda: gone(pid), 20)
+    follow(session, lambda: gone(pid), 20)
     assert session.warm_worker().pid is None
     session.keep_warm = 60
     session.predict(["p4"], threads=1)
@@ -147,7 +138,7 @@ def test_it_leaves_when_idle_and_when_the_study_is_closed(session: Session) -> N
     root = session.opened().root
     session.close()  # what was asked for is still done, then it goes
     assert other is not None
-    wait(Session(), lambda: gone(other), 30)
+    follow(Session(), lambda: gone(other), 30)
     session.open(root)
     assert session.opened().prediction("p4") is not None
     assert session.runs()[0].state is RunState.FINISHED
@@ -205,7 +196,7 @@ def test_a_training_makes_it_leave(session: Session) -> None:
     turn = Turn(session.opened().layout.run("elsewhere"), "cpu")
     assert turn.take(lambda event: None, lambda: False)
     try:
-        wait(session, lambda: gone(pid), 10)
+        follow(session, lambda: gone(pid), 10)
     finally:
         turn.give_back()
     finish(session, session.predict(["p5"], threads=1))
@@ -213,7 +204,7 @@ def test_a_training_makes_it_leave(session: Session) -> None:
     assert pid is not None
     config = {"patch": [8, 8, 8], "labelled_batch": 1, "width": 4}
     run = session.train("supervised", "laptop", steps=1, config=config, threads=1)
-    wait(session, lambda: gone(pid), 10)
+    follow(session, lambda: gone(pid), 10)
     session.stop(run)
     finish(session, run)
 
@@ -222,8 +213,8 @@ def test_a_training_makes_it_leave(session: Session) -> None:
 def test_the_next_case_is_ready_before_it_is_opened(session: Session) -> None:
     session.opened().set_champion(TWO)
     session.predict_ahead = True
-    wait(session, lambda: "-ahead-" in (session.active or ""))
-    wait(session, lambda: session.active is None and not session._registrar.busy)
+    follow(session, lambda: "-ahead-" in (session.active or ""))
+    follow(session, lambda: session.active is None and not session._registrar.busy)
     rows = {row.name: row for row in session.opened().cases(session.order)}
     assert all(rows[name].current for name in ("p4", "p5", "p6"))
     assert session.warm_state.loads == 1
@@ -241,7 +232,7 @@ def test_a_second_worker_beside_the_first_leaves(session: Session) -> None:
     run = session.opened().layout.runs / ".second"
     run.mkdir()
     second = start([session.warm_worker().python, "-m", MODULE, "serve", str(home)], run)
-    wait(session, lambda: gone(second), 40)
+    follow(session, lambda: gone(second), 40)
     assert session.warm_worker().pid == first.pid
 
 

@@ -9,7 +9,7 @@ import typer
 
 from napari_penumbra.cli.follow import follow
 from napari_penumbra.cli.launching import LaunchOption, ProcessesOption, SlurmOption, way_of
-from napari_penumbra.cli.output import opened, say, say_error, say_json, table, warn
+from napari_penumbra.cli.output import opened, say, say_json, table, warn
 from napari_penumbra.cli.study import JsonOption, StudyArgument
 from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.progress import RunState
@@ -174,9 +174,12 @@ def stop(study: StudyArgument, run: RunArgument = None) -> None:
         run = run or session.active
         if run is None:
             raise UsageError("Nothing runs in this study.", f"See: penumbra runs {study}")
-        session.failed.connect(say_error)  # one that hangs is ended while this command lasts
-        ended = session.stop(run)
-        say(f"{run} has not answered: it is ended." if ended else f"Asked {run} to stop; it saves a checkpoint first.")
+        if session.hangs(run):
+            session.end(run)
+            say(f"{run} has not answered: it is ended.")
+        else:
+            session.stop(run)
+            say(f"Asked {run} to stop; it saves a checkpoint first.")
         say(f"Go on later with: penumbra resume {study} {run}", "dim")
 
 

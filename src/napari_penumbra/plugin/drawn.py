@@ -15,6 +15,7 @@ from napari_penumbra.plugin.own_layers import OwnLayers
 LINE_PX = 2.0
 """How wide a line should be on the screen."""
 FINEST = 4
+"""Parts that a voxel's edge is divided into, so that a line is thin and hides little of what must be judged."""
 _MOST_VOXELS = 12_000_000
 
 

@@ -10,11 +10,10 @@ import numpy as np
 
 from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.regions import Region
+from napari_penumbra.plugin.drawn import FINEST
 from napari_penumbra.plugin.geometry import placement_of_part
 from napari_penumbra.plugin.layers import as_outline
 
-FINEST = 4
-"""Parts that a voxel's edge is divided into, so that the line is thin and hides little of what must be judged."""
 _MOST_VOXELS = 4_000_000
 
 

@@ -92,20 +92,34 @@ class Steering(Judging):
             raise UsageError(f"Run {run} is not running.", "`penumbra runs` shows how each stands.")
         hangs = self.hangs(run)
         if hangs:
-            why = self.why_not_end(run)
-            if why:
-                raise JobError(f"Run {run} cannot be ended from here.", why)
+            self._refuse_if_elsewhere(run)
             # It may take seconds to go; a program that ends meanwhile waits for that.
-            threading.Thread(target=self._kill, args=(job,), name=f"end of {run}").start()
+            threading.Thread(target=self._end_aside, args=(run,), name=f"end of {run}").start()
         else:
             job.stop()
         return hangs
 
-    def _kill(self, job: Job) -> None:
+    def end(self, run: str) -> None:
+        """End a run that `hangs` with its process, and wait for that: seconds.
+
+        Raises
+        ------
+        JobError
+            It works on another machine, whose processes are out of reach, or its cluster does not answer.
+        """
+        self._refuse_if_elsewhere(run)
+        self._job(run).kill()
+
+    def _end_aside(self, run: str) -> None:
         try:
-            job.kill()
-        except PenumbraError as error:  # a cluster that does not answer
+            self.end(run)
+        except PenumbraError as error:
             self.failed.emit(error)
+
+    def _refuse_if_elsewhere(self, run: str) -> None:
+        why = self.why_not_end(run)
+        if why:
+            raise JobError(f"Run {run} cannot be ended from here.", why)
 
     def hangs(self, run: str) -> bool:
         """Whether a run was asked to stop so long ago that asking again ends its process.

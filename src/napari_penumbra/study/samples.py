@@ -17,10 +17,18 @@ from napari_penumbra.imaging.phantom import PhantomCase
 from napari_penumbra.study.references import REFERENCE
 from napari_penumbra.study.store import Study
 
-__all__ = ["FIRST_SEED", "REFERENCE", "make_sample_study"]
+__all__ = ["FIRST_SEED", "REFERENCE", "SYSTEMS", "make_sample_study"]
 
 FIRST_SEED = 500
 """Of the sample studies: below 1000, where the seeds for tuning begin."""
+SYSTEMS = {
+    "mean-teacher": "stroke",
+    "col-net": "stroke",
+    "co-learning": "atrium",
+    "self-correction": "lesions-2d",
+    "asdnet": "pelvis",
+}
+"""Each published system with the cohort that is most like its paper's data."""
 
 
 def make_sample_study(
