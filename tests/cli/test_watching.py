@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from cli_tools import Background, Cli
+
+from napari_penumbra.jobs.process import WorkerProcess
+from napari_penumbra.session.steering import STUBBORN_SECONDS
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.timeout(240)
@@ -80,3 +85,18 @@ def test_warnings_stand_under_the_list_of_runs(cli: Cli, study: Path) -> None:
         file.write('{"kind": "warning", "message": "Something is odd.", "remedy": "Look at it.", "about": "leak"}\n')
         file.write('{"kind": "finished", "step": 2, "steps": 2}\n')
     assert f"⚠ {folder.name}: Something is odd. Look at it." in cli("runs", study).out
+
+
+def test_a_run_that_does_not_answer_is_ended_by_a_second_stop(cli: Cli, study: Path) -> None:
+    run = train(cli, study, "--steps", 100_000)
+    wait(lambda: runs_of(cli, study)[run]["step"] > 0)
+    folder = study / "runs" / run
+    worker = WorkerProcess.read(folder)
+    assert worker is not None
+    process = psutil.Process(worker.pid)
+    process.suspend()
+    assert "Asked" in cli("stop", study, run).out
+    os.utime(folder / "stop", (time.time() - STUBBORN_SECONDS - 1,) * 2)
+    assert "it is ended" in cli("stop", study, run).out
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "it is ended when the command says so"
+    assert runs_of(cli, study)[run]["state"] not in ("running", "queued")
