@@ -11,6 +11,7 @@ from study_scans import grid
 
 from napari_penumbra.domain.case import Decision, Verdict
 from napari_penumbra.domain.regions import Region
+from napari_penumbra.study.piece_counts import Usual
 from napari_penumbra.study.region_parts import GAP_MM, LONGEST_MM, smallest_voxels
 from napari_penumbra.study.review import MOST, apply_verdict
 from napari_penumbra.study.review import find_regions as find
@@ -225,3 +226,64 @@ def test_speed() -> None:
     regions = find_regions(labels, sure, where)
     assert time.process_time() - start < 0.3 * 1.5
     assert 1 <= len(regions) <= MOST
+
+
+def in_pieces() -> tuple[np.ndarray, np.ndarray]:
+    """A large piece of class 1 and two small ones, the larger of them sure, the other one with a weak end."""
+    labels, sure = picture()
+    labels[3:6, 2:10, 2:10] = labels[3:6, 50:56, 50:56] = 1
+    sure[3:6, 50:52, 50:56] = 0.2
+    sure[3:9, 20:24, 20:40] = 0.25
+    return labels, sure
+
+
+def test_pieces_beyond_the_usual_number_are_one_region_and_come_first() -> None:
+    labels, sure = in_pieces()
+    options = {"names": NAMES, "usual": {1: Usual(1, 5)}}
+    first, second = find_regions(labels, sure, GRID, **options)
+    assert first.why == "2 extra pieces of penumbra"
+    assert first.against == "in all 5 finished cases that have it, it is in one piece"
+    alone = labels.copy()
+    alone[picture()[0] == 1] = 0
+    filled = np.zeros(SHAPE, bool)
+    filled[first.slices] = first.mask
+    assert (filled == (alone == 1)).all()
+    assert first.confidence == pytest.approx(sure[alone == 1].mean())
+    assert first.voxels == 3 * (64 + 36)
+    assert labels[first.center] == 1
+    assert first.center[1] < 10  # the larger of the two is looked at
+    assert second.why == "weak border of penumbra"
+    assert not second.against
+    rejected = apply_verdict(labels, first, Verdict.REJECT, labels)
+    assert (rejected == picture()[0]).all()
+
+
+def test_as_many_pieces_as_usual_are_regions_like_any_other() -> None:
+    labels, sure = in_pieces()
+    plain = find_regions(labels, sure, GRID, names=NAMES)
+    for usual in ({1: Usual(3, 5)}, {2: Usual(1, 5)}, {}):
+        assert [r.box for r in find_regions(labels, sure, GRID, names=NAMES, usual=usual)] == [r.box for r in plain]
+    first, *_ = find_regions(labels, sure, GRID, names=NAMES, usual={1: Usual(2, 4)})
+    assert first.why == "1 extra piece of penumbra"
+    assert first.against.endswith("it is in 2 pieces")
+    assert first.voxels == 3 * 36
+
+
+def test_extra_specks_are_only_counted() -> None:
+    labels, sure = picture()
+    labels[0, 5, 5] = 1
+    found = find(labels, sure, GRID, names=NAMES, usual={1: Usual(1, 4)})
+    assert [r.why for r in found.regions] == ["sure penumbra"]
+    assert found.hidden.voxels == 1
+    shown = find(labels, sure, GRID, names=NAMES, usual={1: Usual(1, 4)}, small=True)
+    assert {r.why for r in shown.regions} == {"sure penumbra", "1 extra piece of penumbra"}
+
+
+def test_extra_pieces_keep_their_verdict() -> None:
+    labels, sure = in_pieces()
+    usual = {1: Usual(1, 5)}
+    first, second = find_regions(labels, sure, GRID, usual=usual)
+    when = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+    made = Decision(1, "p", 1, first.box, Verdict.REJECT, first.voxels, when)
+    again = find_regions(labels, sure, GRID, usual=usual, decisions=[made])
+    assert [(r.box, r.verdict) for r in again] == [(second.box, None), (first.box, Verdict.REJECT)]

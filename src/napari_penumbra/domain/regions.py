@@ -42,6 +42,8 @@ class Region:
         Voxels per stored confidence (256 entries, of 0/255 to 255/255), or None where nobody has counted.
     focus
         The voxel (z, y, x) to look at, as `center` finds it; None when it has not been sought yet.
+    against
+        In words: what speaks against its voxels, whatever the model's confidence. Such a region comes first.
     """
 
     box: Box
@@ -54,6 +56,7 @@ class Region:
     verdict: Verdict | None = None
     levels: npt.NDArray[np.int64] | None = None
     focus: tuple[int, int, int] | None = None
+    against: str = ""
 
     @property
     def center(self) -> tuple[int, int, int]:

@@ -77,6 +77,7 @@ class Review(Cases):
             small=small,
             decisions=study.decisions(name),
             names={c.value: c.name for c in study.labels.classes},
+            usual=study.usual_pieces(),
         )
 
     def confidence_means(self, name: str) -> str:

@@ -35,10 +35,12 @@ class Trust(Base):
         """Take in what readers have corrected since, and write it down; None without a champion.
 
         Counts are taken of frozen cases and of accepted ones, each with a prediction made before any model of this
-        method could learn from its label. Reads each new case once, a second or more for large ones: call it off the
+        method could learn from its label. The pieces of finished cases are counted as well, see
+        `study.piece_counts`. Reads each new case once, a second or more for large ones: call it off the
         window's thread.
         """
         study = self.opened()
+        study.count_pieces()
         champion = study.champion()
         if champion is None:
             return None

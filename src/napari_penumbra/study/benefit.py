@@ -79,7 +79,7 @@ def reordered(regions: Sequence[Region], settled: Collection[int], weak_below: f
     """Put the regions that a reader has not come to yet into the order of their benefits.
 
     Those that have been looked at or decided keep their rows, so that the list does not move under the reader's eyes;
-    the others share the remaining rows anew: weak ones first, then sure ones, each by falling benefit.
+    the others share the remaining rows anew, see `rank`.
 
     Parameters
     ----------
@@ -99,6 +99,6 @@ def reordered(regions: Sequence[Region], settled: Collection[int], weak_below: f
     return [n if n in kept else next(order) for n in range(len(regions))]
 
 
-def rank(region: Region, weak_below: float) -> tuple[bool, float]:
-    """Sort key of a region without a verdict: weak ones first, the most rewarding first."""
-    return region.confidence >= weak_below, -region.benefit
+def rank(region: Region, weak_below: float) -> tuple[bool, bool, float]:
+    """Sort key of a region without a verdict: those with something against them, then weak ones, by falling benefit."""
+    return not region.against, region.confidence >= weak_below, -region.benefit

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from napari_penumbra.domain.case import Role
 from napari_penumbra.domain.errors import PenumbraError
@@ -26,8 +25,8 @@ from napari_penumbra.evaluation.track_record import FEWEST_CASES, TrackRecord
 from napari_penumbra.imaging.atomic import disk_error, write_text
 from napari_penumbra.study.core import Core
 from napari_penumbra.study.predictions import read_confidence
-from napari_penumbra.study.revisions import is_closed, read_label_file
-from napari_penumbra.study.schema import AnnotationTable, CaseTable, PredictionTable
+from napari_penumbra.study.revisions import is_closed, newest_by_case, read_label_file
+from napari_penumbra.study.schema import CaseTable, PredictionTable
 
 VERSION = 1
 Key = tuple[int, int, str]
@@ -99,7 +98,7 @@ def pairs(core: Core) -> list[Pair]:
     found: list[Pair] = []
     with core.db.read() as session:
         cases = {case.id: case for case in session.scalars(select(CaseTable))}
-        live = {number: row for number, row in _newest(session).items() if is_closed(row)}
+        live = {number: row for number, row in newest_by_case(session).items() if is_closed(row)}
         for row in session.scalars(select(PredictionTable).order_by(PredictionTable.id.desc())):
             label, case = live.get(row.case_id), cases[row.case_id]
             held_out = case.role == Role.VALIDATION.value
@@ -109,12 +108,6 @@ def pairs(core: Core) -> list[Pair]:
             files = (label.path, row.labels, row.confidence)
             found.append(Pair(case.name, row.run, key, *files, Grid.from_json(case.grid), held_out))
     return found
-
-
-def _newest(session: Session) -> dict[int, AnnotationTable]:
-    """Newest revision not taken back, by case, in one query: a study may have thousands of cases."""
-    rows = select(AnnotationTable).where(AnnotationTable.withdrawn.is_(None)).order_by(AnnotationTable.revision)
-    return {row.case_id: row for row in session.scalars(rows)}  # the last of a case wins
 
 
 def count(core: Core, pair: Pair) -> Tally:

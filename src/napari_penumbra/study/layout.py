@@ -96,6 +96,11 @@ class Layout:
         return self.cache / "checks"
 
     @property
+    def pieces(self) -> Path:
+        """How many pieces each class has in the finished cases; may be deleted at any time."""
+        return self.cache / "pieces.json"
+
+    @property
     def calibrations(self) -> Path:
         """What confidence was worth, one file per champion; may be deleted at any time."""
         return self.root / "calibration"

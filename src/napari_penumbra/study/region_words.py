@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
 from napari_penumbra.domain.regions import LEVELS, Region, center_of
 from napari_penumbra.study.benefit import expected_benefit
+from napari_penumbra.study.piece_counts import Usual
 from napari_penumbra.study.region_parts import NEAR_MM, BoolMap, Numbers, Slices, grown
 
 SMALL_ML = 0.5
@@ -42,6 +43,8 @@ class Context:
         Connected predicted pieces, each of one class, numbered from 1, and their voxels; ``pieces`` covers ``window``.
     window
         Part of the volume that holds all foreground.
+    usual
+        Class value to how many pieces it has in every finished case, where that is known and always the same.
     """
 
     labels: LabelArray
@@ -52,6 +55,7 @@ class Context:
     pieces: Numbers
     piece_sizes: npt.NDArray[np.int64]
     window: Slices
+    usual: Mapping[int, Usual]
 
     def name(self, value: int) -> str:
         """Name of a class."""
@@ -82,6 +86,30 @@ def weak_region(context: Context, piece: Piece, beside: bool) -> Region:
         return _region(context, piece, value, f"weak border of {name}")
     small = whole * context.grid.voxel_ml < SMALL_ML and involved.size == 1
     return _region(context, piece, value, f"isolated small piece of {name}" if small else f"weak {name}")
+
+
+def extra_region(context: Context, piece: Piece) -> Region:
+    """Describe all pieces of a class beyond those that it has in every finished case, as one region.
+
+    What is looked at is the largest of them.
+    """
+    value = int(context.labels[piece.box][piece.mask][0])
+    numbered, part = context.pieces_in(piece.box)
+    involved = np.unique(numbered[piece.mask[part]])
+    largest = numbered == involved[np.argmax(context.piece_sizes[involved])]
+    several = "s" if involved.size > 1 else ""
+    known = context.usual[value]
+    region = _region(context, piece, value, f"{involved.size} extra piece{several} of {context.name(value)}")
+    return replace(
+        region,
+        focus=center_of(largest, region.box),
+        against=f"in all {known.cases} finished cases that have it, it is {pieces_words(known.pieces)}",
+    )
+
+
+def pieces_words(count: int) -> str:
+    """``in one piece``, ``in 2 pieces``."""
+    return "in one piece" if count == 1 else f"in {count} pieces"
 
 
 def sure_region(context: Context, piece: Piece) -> Region:

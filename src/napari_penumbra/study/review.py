@@ -16,6 +16,7 @@ from napari_penumbra.domain.grid import Grid
 from napari_penumbra.domain.labels import BACKGROUND, UNKNOWN, LabelArray
 from napari_penumbra.domain.regions import Box, Found, Hidden, Region
 from napari_penumbra.study.benefit import rank, with_benefits
+from napari_penumbra.study.piece_counts import Usual
 from napari_penumbra.study.region_parts import (
     NEAR_MM,
     BoolMap,
@@ -30,7 +31,7 @@ from napari_penumbra.study.region_parts import (
     section,
     smallest_voxels,
 )
-from napari_penumbra.study.region_words import Context, Piece, sure_region, weak_region
+from napari_penumbra.study.region_words import Context, Piece, extra_region, sure_region, weak_region
 
 MOST = 40
 """Regions that are listed unasked: more than anybody decides about one by one."""
@@ -65,6 +66,7 @@ class _Places:
     decided: BoolMap
     small: BoolMap
     sure: BoolMap
+    extra: BoolMap
     doubt: npt.NDArray[np.float64]
 
     @classmethod
@@ -82,12 +84,13 @@ class _Places:
             np.array([flag for flags in known for flag in flags], dtype=bool),
             size < fewest,
             np.repeat([layer.kind == "sure" for layer in layers], [n.size for n in numbers]),
+            np.repeat([layer.kind == "extra" for layer in layers], [n.size for n in numbers]),
             np.concatenate([layer.doubt[n] for layer, n in zip(layers, numbers, strict=True)]),
         )
 
     def chosen(self, most: int, small: bool) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Split into what is listed and what is not, each as (layer, number)."""
-        order = np.lexsort((-self.doubt, self.sure, self.small, ~self.decided))
+        order = np.lexsort((-self.doubt, self.sure, self.small, ~self.extra, ~self.decided))
         fits = np.ones(order.size, dtype=bool)
         if not small and not self.small.all():  # where all are small, small ones are what there is
             fits = ~self.small[order] | self.decided[order]
@@ -107,14 +110,17 @@ def find_regions(
     small: bool = False,
     decisions: Sequence[Decision] = (),
     names: Mapping[int, str] | None = None,
+    usual: Mapping[int, Usual] | None = None,
 ) -> Found:
     """List the places of a prediction that want a decision, and count those that are not listed.
 
     Weak voxels (confidence below ``threshold``) of one predicted class (background is one) that touch or lie close
     together are one region. Those within
     `region_parts.NEAR_MM` of the predicted foreground and those apart from it (a missed lesion leaves such a spot) are
-    told apart. Predicted pieces without a weak voxel follow at the end, so that nothing is accepted unseen. Places
-    smaller than `region_parts.smallest_voxels` are only counted, unless they are all there is or were decided before.
+    told apart. Where a class always has the same number of pieces, those beyond it (the smaller ones) are one region,
+    which comes first. Predicted pieces without a weak voxel follow at the end, so that nothing is accepted unseen.
+    Places smaller than `region_parts.smallest_voxels` are only counted, unless they are all there is or were decided
+    before.
 
     Parameters
     ----------
@@ -132,6 +138,8 @@ def find_regions(
         Verdicts on this prediction; one on a region's box is filled in.
     names
         Class value to name, for the words.
+    usual
+        Class value to how many pieces it has in every finished case.
 
     Returns
     -------
@@ -140,7 +148,7 @@ def find_regions(
         hidden voxels together are all weak voxels and all voxels of pieces without a weak one.
     """
     limits = section(grid)
-    layers, context = _layers(labels, confidence, threshold, limits, grid, names or {})
+    layers, context = _layers(labels, confidence, threshold, limits, grid, names or {}, usual or {})
     boxes = [_boxes(layer) for layer in layers]
     places = _Places.of(layers, boxes, {decision.box for decision in decisions}, smallest_voxels(limits))
     listed, hidden = places.chosen(most, small)
@@ -174,9 +182,15 @@ def apply_verdict(labels: LabelArray, region: Region, verdict: Verdict, predicte
 
 
 def _layers(
-    labels: LabelArray, confidence: FloatMap, threshold: float, limits: Grid, told: Grid, names: Mapping[int, str]
+    labels: LabelArray,
+    confidence: FloatMap,
+    threshold: float,
+    limits: Grid,
+    told: Grid,
+    names: Mapping[int, str],
+    usual: Mapping[int, Usual],
 ) -> tuple[list[_Layer], Context]:
-    """Number the weak places beside foreground, those apart from it, and the pieces without a weak voxel."""
+    """Number the weak places beside foreground, those apart from it, extra pieces, and those without a weak voxel."""
     foreground = (labels != BACKGROUND) & (labels != UNKNOWN)
     weak = (confidence < threshold) & (labels != UNKNOWN)
     found = bounds(foreground)
@@ -190,6 +204,10 @@ def _layers(
     sure = sizes.copy()
     sure[np.unique(pieces[weak_there & inside])] = 0
     sure[0] = 0
+    extra = _extra(pieces, sizes, labels[window], usual)
+    sure[extra] = 0
+    too_many = extra[pieces]
+    part &= ~too_many
     beside, count = number_places_by_class(part, labels[window], limits)
     layers = [_layer("beside", window, beside, count, confidence)]
     weak_there &= ~close  # a view: what is left in ``weak`` lies apart
@@ -197,8 +215,22 @@ def _layers(
     if around is not None:
         apart, count = number_places(np.ascontiguousarray(weak[around]), limits)
         layers.append(_layer("apart", around, apart, count, confidence))
+    if extra.any():
+        by_class = np.where(too_many, labels[window], 0).astype(np.int32)
+        layers.append(_layer("extra", window, by_class, int(by_class.max()), confidence))
     layers.append(replace(_layer("sure", window, pieces, sizes.size - 1, confidence), sizes=sure))
-    return layers, Context(labels, confidence, limits, told, names, pieces, sizes, window)
+    return layers, Context(labels, confidence, limits, told, names, pieces, sizes, window, usual)
+
+
+def _extra(pieces: Numbers, sizes: npt.NDArray[np.int64], labels: LabelArray, usual: Mapping[int, Usual]) -> BoolMap:
+    """Tell of every piece whether its class has more than is usual and it is none of the largest."""
+    extra = np.zeros(sizes.size, dtype=bool)
+    if not usual:
+        return extra
+    for value, known in usual.items():
+        mine = np.unique(pieces[labels == value])
+        extra[mine[np.argsort(-sizes[mine], kind="stable")][known.pieces :]] = True
+    return extra
 
 
 def _layer(kind: str, window: Slices, numbered: Numbers, count: int, confidence: FloatMap) -> _Layer:
@@ -225,7 +257,13 @@ def _is_one_of(decided: set[Box], layer: _Layer, box: Slices) -> bool:
 
 
 def _describe(context: Context, layer: _Layer, piece: Piece) -> Region:
-    return sure_region(context, piece) if layer.kind == "sure" else weak_region(context, piece, layer.kind == "beside")
+    match layer.kind:
+        case "extra":
+            return extra_region(context, piece)
+        case "sure":
+            return sure_region(context, piece)
+        case kind:
+            return weak_region(context, piece, kind == "beside")
 
 
 def _hidden(layers: Sequence[_Layer], rest: Sequence[tuple[int, int]], grid: Grid) -> Hidden:

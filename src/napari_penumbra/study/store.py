@@ -36,6 +36,7 @@ from napari_penumbra.study.journal import Journal
 from napari_penumbra.study.journals import Journals, Moment
 from napari_penumbra.study.layout import Layout
 from napari_penumbra.study.lock import WriterLock, read_owner
+from napari_penumbra.study.piece_counts import PieceCounts
 from napari_penumbra.study.queue import Queue
 from napari_penumbra.study.reachable import reaching
 from napari_penumbra.study.runs import Runs
@@ -45,7 +46,20 @@ from napari_penumbra.study.teamwork import Teamwork
 from napari_penumbra.study.versions import Versions
 
 
-class Study(Intake, Decided, Journals, Teamwork, Queue, Minutes, Runs, Versions, Calibrations, Checked, DicomCases):
+class Study(
+    Intake,
+    Decided,
+    Journals,
+    Teamwork,
+    Queue,
+    Minutes,
+    Runs,
+    Versions,
+    Calibrations,
+    PieceCounts,
+    Checked,
+    DicomCases,
+):
     """An open study. Make one with `create` or `open`; close it, or use it in a ``with`` block.
 
     All methods raise `StudyError` when the database is damaged or in use, `DiskError` when a file cannot be written,

@@ -121,7 +121,7 @@ class RegionList(QTreeWidget):
         why = region.why.removesuffix(f" of {item.text(0).partition(' ')[2]}")
         text = WORDS[region.verdict] if region.verdict is not None else why
         item.setText(3, text)
-        tip = f"{region.why}\n{text}" if decided else region.why
+        tip = "\n".join(filter(None, (region.why, region.against, text if decided else "")))
         ink = muted(self.palette()) if decided else self.palette().text().color()
         for column in range(4):
             item.setToolTip(column, tip)

@@ -74,7 +74,8 @@ class ReviewWords:
             return ""
         region = review.regions[review.current]
         verdict = "" if region.verdict is None else f" ({region.verdict.value})"
-        return f"{review.current + 1}: {region.why}{verdict}, {self._worth(region)}"
+        against = f": {region.against}" if region.against else ""
+        return f"{review.current + 1}: {region.why}{verdict}{against}, {self._worth(region)}"
 
     def _worth(self, region: Region) -> str:
         sure, right = percent(region.confidence), self.record.at(region.confidence)
