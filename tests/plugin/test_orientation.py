@@ -221,3 +221,13 @@ def test_zoom_stays_when_the_region_is_well_seen(viewer: Any, bridge: LayerBridg
     assert min(canvas_size(viewer)) / camera(viewer).zoom == pytest.approx(60)
     bridge.go_to(a_region((5, 15, 5), (1, 1, 1)))
     assert min(canvas_size(viewer)) / camera(viewer).zoom == pytest.approx(60)
+
+
+def test_what_takes_most_of_the_slice_is_seen_with_the_whole_slice(viewer: Any, bridge: LayerBridge) -> None:
+    bridge.show(open_case())
+    bridge.go_to(a_region((6, 12, 20), (1, 4, 5)))
+    bridge.go_to(a_region((2, 1, 2), (8, 38, 44)))
+    height, width = (pixels / camera(viewer).zoom for pixels in canvas_size(viewer))
+    assert min(height / (40 * 1.5), width / 48) == pytest.approx(1.1)
+    middle = viewer.layers[0].data_to_world(((12 - 1) / 2, (40 - 1) / 2, (48 - 1) / 2))
+    np.testing.assert_allclose(camera(viewer).center[-2:], middle[1:], atol=1e-6)
