@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
@@ -47,8 +47,7 @@ class StatusLine(QFrame):
         self.words.setWordWrap(True)
         self.words.setElideMode(Qt.TextElideMode.ElideRight)
         self.words.setTextFormat(Qt.TextFormat.PlainText)
-        self.words.setMaximumHeight(3 * self.fontMetrics().lineSpacing() + 4)
-        self.words.setMinimumHeight(2 * self.fontMetrics().lineSpacing() + 4)
+        self._fit()
         self.stop = ActionButton("Stop", STOP_TIP, name="status_stop")
         self.progress = QProgressBar(objectName="status_progress", textVisible=False)
         self.progress.setMaximumHeight(max(4, self.fontMetrics().height() // 3))
@@ -103,6 +102,18 @@ class StatusLine(QFrame):
         """The reader has seen the error."""
         self._error = self._error_run = ""
         self._show()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Take over the size of the letters, which napari gives when the dock is shown and when the reader asks."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit()
+
+    def _fit(self) -> None:
+        """Give two lines room, three at most."""
+        line, rim = self.words.fontMetrics().lineSpacing(), 4
+        self.words.setMinimumHeight(2 * line + rim)
+        self.words.setMaximumHeight(3 * line + rim)
 
     def _show(self) -> None:
         text = f"⚠ {self._error} · {self._status}" if self._error else self._status
