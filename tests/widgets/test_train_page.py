@@ -105,7 +105,7 @@ def test_methods_presets_and_steps(page):
 def advise(page, worker, qtbot, method: str, preset: str = "laptop") -> None:
     """Let the study change so that something else is recommended, and wait until the page has taken notice."""
     worker.advice = Recommendation(method, preset, f"{method}, because of a test.")
-    page._advise()
+    page.advisor.advise()
     qtbot.waitUntil(lambda: page.form.advice == worker.advice, timeout=5000)
 
 
@@ -162,7 +162,7 @@ def test_a_method_that_was_picked_stays_picked(page, worker, qtbot):
 def test_only_the_reason_changes_with_the_pools(page, worker, qtbot):
     page.form.parameters.widget("batch").value = 5
     worker.advice = Recommendation("mean-teacher", "laptop", "Mean teacher, because 2 labelled.")
-    page._advise()
+    page.advisor.advise()
     qtbot.waitUntil(lambda: page.form.reason.text() == worker.advice.reason, timeout=5000)
     assert page.form.method.currentIndex() == 0
     assert page.form.parameters.widget("batch").value == 5
@@ -184,8 +184,8 @@ def test_without_advice_the_first_method_is_chosen_until_there_is_one(study, wor
     qtbot.waitUntil(lambda: page.form.method.count() == 2, timeout=5000)
     assert page.form.method.currentText() == "Mean teacher"
     assert not page.form.reason.isVisible()
-    page._advise()
-    qtbot.waitUntil(lambda: page._advice_task is None, timeout=5000)
+    page.advisor.advise()
+    qtbot.waitUntil(lambda: not page.advisor.busy, timeout=5000)
     assert page.form.method.count() == 2
     worker.advice = advice
     advise(page, worker, qtbot, "supervised")

@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QStackedLayout, QVBoxLayout, QWidget
 
-from napari_penumbra.domain.errors import PenumbraError, UsageError
+from napari_penumbra.domain.errors import UsageError
 from napari_penumbra.domain.progress import Kind, Progress
 from napari_penumbra.jobs.methods_info import MethodInfo
 from napari_penumbra.session import Preflight, Recommendation, Session
@@ -21,6 +21,7 @@ from napari_penumbra.widgets.curves import Curves
 from napari_penumbra.widgets.empty_state import EmptyState
 from napari_penumbra.widgets.fold import Fold, free_fold
 from napari_penumbra.widgets.log_place import show_error_line
+from napari_penumbra.widgets.method_advisor import MethodAdvisor
 from napari_penumbra.widgets.method_form import MethodForm
 from napari_penumbra.widgets.models_box import ModelsBox
 from napari_penumbra.widgets.preflight_box import PreflightBox
@@ -28,7 +29,6 @@ from napari_penumbra.widgets.run_list import RunList
 from napari_penumbra.widgets.start_from_line import StartFromLine
 from napari_penumbra.widgets.status_line import STOP_TIP, show_stop
 from napari_penumbra.widgets.where_form import WhereForm
-from napari_penumbra.widgets.worker_thread import Task
 
 STUBBORN_MS = int(1000 * STUBBORN_SECONDS) + 1000
 """When to look whether a run that was asked to stop has done so."""
@@ -53,17 +53,13 @@ class TrainPage(QWidget):
         self.session = session
         self.cases = cases
         self.messages = cases.messages
-        self._methods_task: Task | None = None
-        self._advice_task: Task | None = None
-        self._methods_error: PenumbraError | None = None
         self._active: str | None = None
+        self.advisor = MethodAdvisor(session, self)
         self._build()
         self._soon = QTimer(self, singleShot=True, interval=200)
         self._soon.timeout.connect(self.refresh)
         self._stubborn = QTimer(self, singleShot=True, interval=STUBBORN_MS)
         self._stubborn.timeout.connect(self._allow)
-        self._advise_soon = QTimer(self, singleShot=True, interval=1000)
-        self._advise_soon.timeout.connect(self._advise)
         session.study_changed.connect(self._on_study, thread="main")
         session.case_changed.connect(self._on_case, thread="main")
         session.run_event.connect(self._on_event, thread="main")
@@ -78,9 +74,7 @@ class TrainPage(QWidget):
         self.session.models_changed.disconnect(self._refresh_soon)
         self.models.disconnect_all()
         self.preflight.stop()
-        self._advise_soon.stop()
-        if self._advice_task is not None:
-            self._advice_task.cancel()
+        self.advisor.stop()
 
     # ---------------------------------------------------------------- layout
 
@@ -99,6 +93,10 @@ class TrainPage(QWidget):
         self.log.setMinimumHeight(10 * self.fontMetrics().lineSpacing())
         self.empty = EmptyState("train_empty")
         self._lay_out()
+        self.advisor.asking.connect(self.refresh)
+        self.advisor.failed.connect(self.refresh)
+        self.advisor.listed.connect(self._on_methods)
+        self.advisor.advised.connect(self.form.set_advice)
         self.form.changed.connect(self._on_settings)
         self.where.changed.connect(self._on_where)
         self.preflight.looked.connect(self._on_looked)
@@ -147,7 +145,7 @@ class TrainPage(QWidget):
         """Fetch the methods the first time; look ahead every time."""
         super().showEvent(event)
         if not self.form.infos:
-            self.fetch_methods()
+            self.advisor.fetch()
         self._advise()
         self.refresh()
         self._look_ahead()
@@ -157,52 +155,14 @@ class TrainPage(QWidget):
         super().hideEvent(event)
         self.preflight.stop()
 
-    def fetch_methods(self) -> None:
-        """Ask for the methods in another thread: the first answer takes seconds."""
-        if self._methods_task is not None:
-            return
-        self._methods_error = None
-        task = Task(self._ask_methods, "asking which methods there are")
-        task.done.connect(self._on_methods)
-        task.failed.connect(self._on_no_methods)
-        self._methods_task = task.start()
-        self.refresh()
-
-    def _ask_methods(self) -> tuple[Sequence[MethodInfo], Recommendation | None]:
-        """Ask in the other thread; without a recommendation the reader chooses alone."""
-        infos = self.session.methods()
-        with contextlib.suppress(PenumbraError):  # no study is open, or a label file is damaged: opening it will tell
-            return infos, self.session.recommend()
-        return infos, None
-
-    def _on_methods(self, told: tuple[Sequence[MethodInfo], Recommendation | None]) -> None:
-        self._methods_task = None
-        self.form.set_methods(*told)
+    def _on_methods(self, methods: Sequence[MethodInfo], advice: Recommendation | None) -> None:
+        self.form.set_methods(methods, advice)
         self.refresh()
 
     def _advise(self) -> None:
-        """Recommend anew in another thread: the pools or the study have changed."""
-        if self.session.study is None or not self.form.infos or not self.isVisible():
-            return
-        if self._advice_task is not None:
-            self._advice_task.cancel()
-        task = Task(self.session.recommend, "choosing a method")
-        task.done.connect(self._on_advice)
-        task.failed.connect(self._on_no_advice)
-        self._advice_task = task.start()
-
-    def _on_advice(self, advice: Recommendation) -> None:
-        self._advice_task = None
-        self.form.set_advice(advice)
-
-    def _on_no_advice(self, _error: PenumbraError) -> None:
-        self._advice_task = None  # what was recommended before stays; the fault is told where the case is opened
-
-    def _on_no_methods(self, error: PenumbraError) -> None:
-        self._methods_task = None
-        # Said where the settings would be: at a desk that never trains, it must not follow the reader to other pages.
-        self._methods_error = error
-        self.refresh()
+        """Recommend anew, if anybody sees it: the pools or the study have changed."""
+        if self.isVisible():
+            self.advisor.advise()
 
     def _on_settings(self) -> None:
         self._allow()
@@ -231,7 +191,8 @@ class TrainPage(QWidget):
     # ---------------------------------------------------------------- session → page
 
     def _on_case(self, _name: str) -> None:
-        self._advise_soon.start()
+        if self.isVisible():
+            self.advisor.advise_soon()
         self._refresh_soon()
 
     def _refresh_soon(self, _what: object = None) -> None:
@@ -281,7 +242,7 @@ class TrainPage(QWidget):
                 "next",
                 "Opens the next case of the study's order.",
             )
-        elif (error := self._methods_error) is not None:
+        elif (error := self.advisor.error) is not None:
             tip = "Asks again which methods are installed."
             self.empty.say(str(error), "Try again", "methods", tip, error.details)
         else:
@@ -427,6 +388,6 @@ class TrainPage(QWidget):
 
     def _on_wish(self, wish: str) -> None:
         if wish == "methods":
-            self.fetch_methods()
+            self.advisor.fetch()
         else:
             self.wish.emit(wish)
