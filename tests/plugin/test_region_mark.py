@@ -30,3 +30,43 @@ def test_going_to_a_region_leaves_the_labels_in_hand(viewer: Any, bridge: LayerB
     assert viewer.layers.selection.active is viewer.layers["p007 · labels"]
     bridge.show(predicted_case("p008"))
     assert NAME not in viewer.layers
+
+
+def test_a_layer_that_was_prepared_shows_nothing_and_is_the_one_that_is_used(
+    viewer: Any, bridge: LayerBridge, qtbot: Any
+) -> None:
+    bridge.show(predicted_case())
+    before = viewer.dims.point
+    bridge.make_ready(a_region())
+    assert NAME not in viewer.layers, "it waits until the window is idle"
+    qtbot.waitUntil(lambda: NAME in viewer.layers, timeout=5000)
+    prepared = viewer.layers[NAME]
+    assert not prepared.data.any()
+    assert viewer.dims.point == before
+    assert viewer.layers.selection.active is viewer.layers["p007 · labels"]
+    viewer.dims.order = (1, 0, 2)
+    assert viewer.dims.nsteps[1] == predicted_case().grid.array_shape[1]  # no slices between slices
+    bridge.make_ready(a_region((2, 4, 8)))
+    bridge.go_to(a_region())
+    assert viewer.layers[NAME] is prepared
+    assert prepared.data.any()
+    assert viewer.layers[-1] is prepared
+
+
+def test_a_region_that_is_gone_to_at_once_does_not_wait_for_its_layer(viewer: Any, bridge: LayerBridge) -> None:
+    bridge.show(predicted_case())
+    bridge.make_ready(a_region())
+    bridge.go_to(a_region())
+    assert viewer.layers[NAME].data.any()
+    bridge.finish_showing()
+    assert [layer.name for layer in viewer.layers].count(NAME) == 1
+    assert viewer.layers[-1].name == NAME
+
+
+def test_a_prepared_layer_goes_with_its_case(viewer: Any, bridge: LayerBridge, qtbot: Any) -> None:
+    bridge.show(predicted_case())
+    bridge.make_ready(a_region())
+    bridge.show(predicted_case("p008"))
+    bridge.finish_showing()
+    qtbot.wait(400)
+    assert [layer.name for layer in viewer.layers if "region" in layer.name] == []

@@ -244,6 +244,9 @@ class ArrayCanvas:
     def hide_contours(self):
         self.calls.append(("no contours",))
 
+    def make_ready(self, region):
+        pass
+
     def go_to(self, region):
         self.calls.append(("go", region.box))
 

@@ -329,6 +329,11 @@ class LayerBridge:
         if self.layers is not None and self.layers.confidence is not None:
             self.layers.confidence.contrast_limits = threshold_limits(value)
 
+    def make_ready(self, region: Region) -> None:
+        """Expect that a region will be gone to."""
+        if self._open is not None:
+            self._mark.prepare(self._open.name, self._open.grid, region)
+
     def go_to(self, region: Region) -> None:
         """Move to a region and mark its outline."""
         if self.layers is not None and self._open is not None:

@@ -46,9 +46,22 @@ class OwnLayers:
         self._layers.append(layer)
         self._viewer.add_layer(layer)
 
+    def add_later(self, layer: Any) -> None:
+        """Put a layer on top as soon as the window is idle: `replace` says why."""
+        self._layers.append(layer)
+        self._waiting.append(layer)
+        self._timer.start(_NEXT_LAYER_MS)
+
+    def add_now(self, layer: Any) -> None:
+        """Wait no longer with a layer of `add_later`."""
+        if any(other is layer for other in self._waiting):
+            self._waiting = [other for other in self._waiting if other is not layer]
+            self._insert(layer)
+
     def remove(self, layer: Any) -> None:
         """Take one layer of ours out again; one that is gone already is let be."""
         self._layers = [own for own in self._layers if own is not layer]
+        self._waiting = [other for other in self._waiting if other is not layer]
         if layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 

@@ -201,6 +201,9 @@ class Canvas(Protocol):
     def set_confidence_threshold(self, value: float) -> None:
         """Mark what the model is less sure of than ``value`` (0 to 1)."""
 
+    def make_ready(self, region: Region) -> None:
+        """Prepare for `go_to`, without a visible change and without keeping the reader waiting."""
+
     def go_to(self, region: Region) -> None:
         """Move the slice and the camera to a region and mark its outline."""
 

@@ -19,7 +19,8 @@ from napari_penumbra.widgets.history_box import HistoryBox
 from napari_penumbra.widgets.reader_controller import ReaderController
 from napari_penumbra.widgets.readers_box import ReadersBox
 
-FOLDED_MS = 300
+FOLDED_MS = 1_000
+"""What is folded away is brought up to date after a pause as long as this: verdicts follow each other faster."""
 _NO_LIMIT = 16_777_215
 """Qt's QWIDGETSIZE_MAX."""
 _TIPS = {

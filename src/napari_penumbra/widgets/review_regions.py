@@ -138,6 +138,8 @@ class ReviewRegions(QObject):
         looked_at = None if self.current is None else self.regions[self.current].box
         self.regions, self.hidden = list(found.regions), found.hidden
         self.current = None if looked_at is None else self._place(looked_at)
+        if self.current is None and self.regions:
+            self.canvas.make_ready(self.regions[0])
         self.regions_changed.emit()
         self.current_changed.emit()
 
