@@ -15,7 +15,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import numpy as np
 
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.domain.grid import AnyArray
+from napari_penumbra.imaging.gentle import give_way
 
 POLL_SECONDS = 0.05
 _JOB, _RESULT = "job.json", "result.npy"
@@ -114,8 +114,7 @@ def _run(folder: Path, check: Callable[[], None]) -> None:
 
 def main(folder: Path) -> None:
     """Compute what a folder asks for; the result appears whole."""
-    with suppress(OSError, AttributeError):  # Windows has no nice
-        os.nice(_NICENESS)
+    give_way(os.getpid(), _NICENESS)
     job = json.loads((folder / _JOB).read_text())
     arrays = {key: np.load(folder / f"{key}.npy", allow_pickle=False) for key in job["arrays"]}
     found = WORKS[job["work"]](**arrays, **job["settings"])

@@ -14,12 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import psutil
-
 from napari_penumbra.domain.errors import JobError
 from napari_penumbra.domain.launch import HERE, Launch
 from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.imaging.atomic import write_text
+from napari_penumbra.imaging.gentle import give_way
 from napari_penumbra.jobs import slurm
 from napari_penumbra.jobs.launchers import launch_of, refuse_if_closed, runner, threads_each
 from napari_penumbra.jobs.process import WorkerProcess
@@ -199,9 +198,7 @@ def start(command: list[str], folder: Path, threads: int = 0, *, fresh_log: bool
             details=repr(error),
         ) from error
     WorkerProcess.of(process.pid, offset).write(folder)
-    with contextlib.suppress(psutil.Error, OSError):
-        if os.name == "posix":
-            psutil.Process(process.pid).nice(_NICENESS)
+    give_way(process.pid, _NICENESS)
     # The process is meant to outlive this one: Popen must neither wait for it nor complain. `reap` collects it.
     process.returncode = 0
     return process.pid

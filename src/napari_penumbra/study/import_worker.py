@@ -7,12 +7,12 @@ It ends when its input ends, so that it never outlives the program that started 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.imaging.atomic import disk_error
+from napari_penumbra.imaging.gentle import give_way
 from napari_penumbra.study.staging import Staged, stage
 from napari_penumbra.study.wire import dump_result, load_order
 
@@ -25,8 +25,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     if "gentle" in sys.argv:
-        with contextlib.suppress(AttributeError, OSError):
-            os.nice(_NICER)
+        give_way(os.getpid(), _NICER)
     for line in sys.stdin:
         print(dump_result(_stage(line)), file=answers, flush=True)
 
