@@ -21,6 +21,7 @@ from napari_penumbra.imaging.nifti import write
 from napari_penumbra.plugin import strokes
 from napari_penumbra.plugin.walkthrough import Walkthrough
 from napari_penumbra.study.store import Study
+from napari_penumbra.widgets.case_folds import FOLDED_MS
 
 SHIFT, CONTROL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
 WEAK = {
@@ -132,7 +133,7 @@ def test_a_case_is_reviewed_by_keys_and_mouse(walk: Walkthrough, monkeypatch: py
     walk.settle(600)
     with counted(walk, monkeypatch) as seen:
         walk.press(Qt.Key.Key_U)
-        walk.settle(600)
+        walk.settle(FOLDED_MS + 400)
     assert seen["asked compare_choices"] == 1, "asked once, when the keys pause"
     assert verdicts(walk)[:3] == [Verdict.ACCEPT, Verdict.REJECT, Verdict.UNKNOWN]
     accepted, rejected, unknown, fixed, _ = regions(walk)
