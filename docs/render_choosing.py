@@ -22,10 +22,12 @@ medians), how many modalities most cases have, the number of label classes, the 
 share of the known voxels; connected pieces of at least {SMALLEST_PIECE:.0%} of a case's foreground; medians), the size
 of the two pools, and the machine. Frozen validation cases are not looked at.
 
-The tables repeat what each paper was written for, but for one line: COL-Net's own data have voxels as thick as wide,
-and on simulated strokes of that kind it came out behind a 3D network that learns from labels only, while mean teacher
-and co-learning came out ahead of it ([figures](methods.md)). So it is recommended for thick slices only, for which
-nothing was measured. The tables are not a promise: the labels-only line on the Train page shows what the unlabelled
+The tables repeat what each paper was written for, but for two lines ([figures](methods.md)). COL-Net's own data have
+voxels as thick as wide, and on simulated strokes of that kind it came out behind a 3D network that learns from labels
+only, while mean teacher and co-learning came out ahead of it. So it is recommended for thick slices only, for which
+nothing was measured. ASDNet was written for several organs; on real hearts in thick slices it gained nothing over
+labels alone on its own network, and the mean teacher gained on every draw. For finer slices nothing was measured. The
+tables are not a promise: the labels-only line on the Train page shows what the unlabelled
 cases gain on *your* data, and [the methods' own pages](methods/) say what each expects.
 
 <!-- Made by docs/render_choosing.py from src/napari_penumbra/session/recommend.py. -->
