@@ -225,8 +225,6 @@ def _layers(
 def _extra(pieces: Numbers, sizes: npt.NDArray[np.int64], labels: LabelArray, usual: Mapping[int, Usual]) -> BoolMap:
     """Tell of every piece whether its class has more than is usual and it is none of the largest."""
     extra = np.zeros(sizes.size, dtype=bool)
-    if not usual:
-        return extra
     for value, known in usual.items():
         mine = np.unique(pieces[labels == value])
         extra[mine[np.argsort(-sizes[mine], kind="stable")][known.pieces :]] = True
