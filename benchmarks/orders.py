@@ -1,12 +1,14 @@
-"""Which order of labelling saves a reader time: the robot reader with each order, on real and simulated cohorts.
+"""Which order of labelling, and which method, saves a reader time: the robot reader on real and simulated cohorts.
 
-A *cell* is one simulation (cohort, order, seed): the robot paints the first cases, corrects the next ones to their
-reference, and the method is trained anew each round; Dice is taken on held-out cases. All orders of a seed start from
-the same cases and are scored on the same ones. The robot's acts cost the seconds of `session.reader_cost`. A cell that
-was interrupted goes on where it was; what is done is not done again. The minutes it will take are named first.
+A *cell* is one simulation (cohort, method, order, seed): the robot paints the first cases, corrects the next ones to
+their reference, and the method is trained anew each round; Dice is taken on held-out cases. All orders and methods of a
+seed start from the same cases and are scored on the same ones. The robot's acts cost the seconds of
+`session.reader_cost`. A cell that was interrupted goes on where it was; what is done is not done again. The minutes it
+will take are named first.
 
     python benchmarks/orders.py                       all orders, three seeds, both cohorts
     python benchmarks/orders.py --cohort stroke --seed 0 --order random --order classes
+    python benchmarks/orders.py --order random --method supervised --method co-learning
     python benchmarks/orders.py --plan                only name the cells and the minutes
     python benchmarks/orders.py --table               only write results/orders.md and the figures
     python benchmarks/orders.py --quick               try all parts in a few steps, beside the results
@@ -30,6 +32,7 @@ from evidence.cohorts import COHORTS, absent, real_folder, work_folder
 
 from napari_penumbra.domain.errors import PenumbraError
 from napari_penumbra.domain.labels import LabelScheme
+from napari_penumbra.methods import REGISTRY
 from napari_penumbra.session import Session
 from napari_penumbra.session.comparison import HEADER, Way, lines, ways, write_comparison
 from napari_penumbra.session.simulate import Simulation
@@ -57,11 +60,12 @@ class Cell:
     cohort: str
     order: str
     seed: int
+    method: str = METHOD
 
     @property
     def id(self) -> str:
         """Name of its folder."""
-        return f"{METHOD}-{self.order}-seed{self.seed}"
+        return f"{self.method}-{self.order}-seed{self.seed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Plan:
     def settings(self, cell: Cell) -> Settings:
         """Settings of a cell's simulation."""
         return Settings(
-            method=METHOD,
+            method=cell.method,
             preset=PRESET,
             order=cell.order,
             rounds=self.rounds,
@@ -200,7 +204,7 @@ def collect(results: Path, cohort: str) -> list[Result]:
         shutil.rmtree(one)
         if result is not None:
             found.append(result)
-    return sorted(found, key=lambda r: (ORDERS.index(r.settings.order), r.settings.seed))
+    return sorted(found, key=lambda r: (r.settings.method, ORDERS.index(r.settings.order), r.settings.seed))
 
 
 def write_table(results: Path, page: Path) -> None:
@@ -214,12 +218,20 @@ def write_table(results: Path, page: Path) -> None:
         found = collect(results, cohort)
         if not found:
             continue
-        compared = write_comparison(results / cohort, found)
-        parts += [f"## {COHORTS[cohort].title}\n", _markdown(compared), _words(found)]
-        parts.append(f"![Curves](orders/{cohort}/comparison.svg)\n")
+        parts.append(f"## {COHORTS[cohort].title}\n")
+        parts += _compared(results, cohort, [r for r in found if r.settings.method == METHOD])
+        if len({r.settings.method for r in found}) > 1:
+            parts.append("### Methods\n")
+            parts += _compared(results, f"{cohort}/methods", [r for r in found if r.settings.order == "random"])
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n".join(parts), encoding="utf-8")
     print(page)
+
+
+def _compared(results: Path, name: str, found: Sequence[Result]) -> list[str]:
+    (results / name).mkdir(exist_ok=True)
+    compared = write_comparison(results / name, found)
+    return [_markdown(compared), _words(found), f"![Curves](orders/{name}/comparison.svg)\n"]
 
 
 def _markdown(compared: Iterable[Way]) -> str:
@@ -231,17 +243,20 @@ def _words(found: Sequence[Result]) -> str:
     s = found[0].settings
     reached = {way.name: way.dice for way in ways(found)}
     best = max(reached, key=lambda name: reached[name])
-    drawn: dict[str, set[int]] = {}
+    drawn: dict[tuple[str, str], set[int]] = {}
     for result in found:
-        drawn.setdefault(result.settings.order, set()).add(result.settings.seed)
+        drawn.setdefault((result.settings.method, result.settings.order), set()).add(result.settings.seed)
+    methods = {method for method, _ in drawn}
+    what = "orders" if len(methods) == 1 else "methods"
+    who = s.method if len(methods) == 1 else "cases in random order"
     words = (
-        f"{s.method}, {s.preset}, {s.steps} steps a round; {s.start} cases painted first, {s.per_round} corrected a "
-        f"round, {len(found[0].held_out)} held out. Highest Dice at the end: {best}. Differences between orders that "
-        "are smaller than those between seeds (dashed in the figure) say nothing.\n"
+        f"{who}, {s.preset}, {s.steps} steps a round; {s.start} cases painted first, {s.per_round} corrected a round, "
+        f"{len(found[0].held_out)} held out. Highest Dice at the end: {best}. Differences between {what} that are "
+        "smaller than those between seeds (dashed in the figure) say nothing.\n"
     )
     if len(set(map(frozenset, drawn.values()))) > 1:
         words += (
-            "\nNot every order was run with every seed, and seeds begin at different Dice: compare within one seed.\n"
+            f"\nNot all {what} were run with every seed, and seeds begin at different Dice: compare within one seed.\n"
         )
     return words
 
@@ -251,6 +266,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cohort", action="append", choices=list(STEPS))
     parser.add_argument("--order", action="append", choices=list(ORDERS))
+    parser.add_argument("--method", action="append", choices=sorted(REGISTRY), help=f"{METHOD} by default")
     parser.add_argument("--seed", action="append", type=int)
     parser.add_argument("--rounds", type=int, default=Plan().rounds)
     parser.add_argument("--steps", type=int)
@@ -264,10 +280,11 @@ def main() -> int:
     results, page = (work / "results", work / "orders.md") if asked.quick else (RESULTS, PAGE)
     # Seed by seed and cohort by cohort: after the first seed there is something to compare.
     cells = [
-        Cell(cohort, order, seed)
+        Cell(cohort, order, seed, method)
         for seed in (asked.seed or ((0,) if asked.quick else SEEDS))
         for cohort in (asked.cohort or list(STEPS))
         for order in (asked.order or ORDERS)
+        for method in (asked.method or (METHOD,))
     ]
     missing = {c.cohort: words for c in cells if (words := absent(COHORTS[c.cohort]))}
     for cohort, words in missing.items():

@@ -28,7 +28,7 @@ def result(cell: Cell, plan: Plan, rounds: int, gain: float = 0.1) -> Result:
         Round(n + 1, [Work(f"p{n}", 10, 20, 2, 1, 0, 5)], dice={"a": 0.3 + gain * n}, seconds=120.0)
         for n in range(rounds)
     ]
-    return Result("Cohort", plan.settings(cell), ["a"], ["p0"], METHOD, "laptop", made)
+    return Result("Cohort", plan.settings(cell), ["a"], ["p0"], cell.method, "laptop", made)
 
 
 def test_every_order_is_one_of_the_program_and_those_that_need_no_plan_are_left_out() -> None:
@@ -106,3 +106,22 @@ def test_a_cell_is_carried_out_once_and_longer_when_asked(
 def test_quick_is_quick_and_beside_the_results() -> None:
     assert QUICK.rounds == 1
     assert QUICK.settings(Cell("la", "random", 0)).steps == 4
+
+
+def test_methods_have_a_table_of_their_own_and_orders_are_of_one_method(tmp_path: Path) -> None:
+    plan = Plan()
+    for cell in (Cell("stroke", "random", 0), Cell("stroke", "classes", 0), Cell("stroke", "random", 0, "supervised")):
+        place = tmp_path / "stroke"
+        place.mkdir(exist_ok=True)
+        made = result(cell, plan, rounds=3)
+        (place / f"{cell.id}.json").write_text(json.dumps(made.to_json()))
+    page = tmp_path / "orders.md"
+    orders.write_table(tmp_path, page)
+    of_orders, of_methods = page.read_text().split("### Methods")
+    assert "| classes |" in of_orders
+    assert "supervised" not in of_orders
+    assert "| supervised |" in of_methods
+    assert f"| {METHOD} |" in of_methods
+    assert "classes" not in of_methods
+    assert (tmp_path / "stroke" / "methods" / "comparison.svg").exists()
+    assert "between methods" in of_methods
