@@ -10,9 +10,8 @@ def give_way(pid: int, niceness: int) -> None:
     """Leave the processor to others while they want it; nothing happens where a system does not know such a thing.
 
     Linux shares time between sessions first (autogroup) and heeds niceness only inside one, so a worker that leads a
-    session of its own takes as much as the window whatever its niceness. Making its session nice as well
-    (``/proc/PID/autogroup``) made trainings that wait in line lose their places in half of the runs of a test; why is
-    not known, so it is left alone.
+    session of its own takes as much as the window whatever its niceness. Its session can be made nice as well
+    (``/proc/PID/autogroup``); until a queue that loses its order now and then is understood, it is left alone.
 
     Parameters
     ----------
