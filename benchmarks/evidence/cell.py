@@ -31,8 +31,11 @@ from napari_penumbra.methods import REGISTRY
 
 CURVE_POINTS = 60
 _TRAINED_BY = ("training", "inference", "networks")
-_OF_SEVERAL = {"distributed", "less", "ranks", "sharding", "shared_layers", "shared_learner", "shared_run", "together"}
-"""Modules that only several processes run: a cell is trained and predicted by one."""
+_NOT_OF_A_CELL = {
+    *("distributed", "less", "ranks", "sharding", "shared_layers", "shared_learner", "shared_run", "together"),
+    "turn",
+}
+"""Modules that do not touch a cell's figures: those of several processes (a cell is trained by one), and the queue."""
 
 
 class CellError(Exception):
@@ -202,7 +205,7 @@ def code_version(method: str) -> str:
     What a method shares with others lies in ``methods/_*.py``; any change there counts for all of them.
     """
     home = Path(napari_penumbra.__file__).parent
-    files = {file for folder in _TRAINED_BY for file in (home / folder).glob("*.py") if file.stem not in _OF_SEVERAL}
+    files = {file for folder in _TRAINED_BY for file in (home / folder).glob("*.py") if file.stem not in _NOT_OF_A_CELL}
     files |= {*home.glob("methods/_*.py"), *home.glob("imaging/*phantom*.py"), home / "evaluation" / "metrics.py"}
     target = REGISTRY.get(method, "").partition(":")[0].rpartition(".")[2]
     if target:

@@ -32,8 +32,6 @@ def steps_of(session: Session, run: str) -> int:
     return next(info.step for info in session.runs() if info.id == run)
 
 
-# Of trainings ordered within a second a later one may wake first and begin: it draws its ticket when it wakes.
-@pytest.mark.slow
 def test_one_at_a_time_paused_and_gone_on_with(real: Session) -> None:
     root = real.opened().root
     first = train(real)

@@ -8,11 +8,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 from test_trainer import after, assert_same, kinds, trained
@@ -172,17 +170,12 @@ def sleeper() -> subprocess.Popen[bytes]:
 
 def stand_in_line(place: Turn, pid: int) -> Path:
     """Put another process' ticket into the queue."""
-    place._draw()
+    place.draw(pid)
     assert place._ticket is not None
-    data = json.loads(place._ticket.read_text())
-    created = psutil.Process(pid).create_time()
-    place._ticket.write_text(json.dumps(data | {"pid": pid, "created": created}))
     return place._ticket
 
 
-def test_who_comes_later_waits_for_those_before_and_a_dead_one_does_not_count(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_comes_later_waits_for_those_before_and_a_dead_one_does_not_count(root: Path) -> None:
     runs = [root / "runs" / name for name in ("a", "b", "c")]
     for run in runs:
         run.mkdir(parents=True)
@@ -198,8 +191,6 @@ def test_who_comes_later_waits_for_those_before_and_a_dead_one_does_not_count(
             ending.send_signal(signal.SIGKILL)
             ending.wait()
 
-        later = time.time() + 1
-        monkeypatch.setattr(turn, "_born", lambda: later)
         third = Turn(runs[2], "cpu")
         assert third.take(tell, lambda: False)
         assert [(e.kind, e.metrics["place"]) for e in told] == [(Kind.QUEUED, 2), (Kind.QUEUED, 1)]
@@ -213,24 +204,52 @@ def test_who_comes_later_waits_for_those_before_and_a_dead_one_does_not_count(
             process.wait()
 
 
-@pytest.mark.parametrize("begun", [False, True])
-def test_a_worker_that_wakes_up_sooner_goes_ahead_only_if_it_has_begun(root: Path, begun: bool) -> None:
-    """Two trainings queued at once: the later one's process may draw its ticket first."""
-    runs = [root / "runs" / name for name in ("asked for first", "asked for second")]
-    for run in runs:
-        run.mkdir(parents=True)
-    later = sleeper()  # made after this process, which stands for the first run
+def test_of_two_started_at_once_the_later_one_may_wake_up_first(root: Path) -> None:
+    """Whoever starts a process draws its ticket; the process takes it over when it wakes up."""
+    runs = [write_run(root, name, make_spec(root)) for name in ("asked for first", "asked for second")]
+    asleep = sleeper()
+    told: list[Progress] = []
     try:
-        ticket = stand_in_line(Turn(runs[1], "cpu"), later.pid)
-        ticket.write_text(json.dumps(json.loads(ticket.read_text()) | {"begun": begun}))
-        told: list[Progress] = []
-        first = Turn(runs[0], "cpu")
-        assert first.take(told.append, lambda: bool(told)) is not begun
-        assert len(told) == begun
-        first.give_back()
+        turn.reserve(runs[0], asleep.pid)
+        turn.reserve(runs[1], os.getpid())
+        second = Turn(runs[1], "cpu")
+        assert not second.take(told.append, lambda: bool(told))
+        assert told[0].message == "Waiting for its turn, place 1: asked for first is being trained."
     finally:
-        later.kill()
-        later.wait()
+        asleep.kill()
+        asleep.wait()
+    assert not list(second.home.glob("*2.json")), "it gave back the ticket that was drawn for it"
+
+
+def test_a_reserved_ticket_is_taken_over_by_its_run_whatever_its_process(root: Path) -> None:
+    """On Windows an environment's python is a stub: the process that was started is not the one that trains."""
+    runs = [write_run(root, name, make_spec(root)) for name in ("one", "other")]
+    stub, later = sleeper(), sleeper()
+    try:
+        turn.reserve(runs[0], stub.pid)
+        turn.reserve(runs[1], later.pid)
+        place = Turn(runs[0], "cpu")
+        assert place.take(lambda event: None, lambda: False)
+        tickets = [json.loads(file.read_text()) for file in sorted(place.home.glob("*.json"))]
+        assert [(t["pid"], t["begun"]) for t in tickets] == [(os.getpid(), True), (later.pid, False)]
+    finally:
+        for process in (stub, later):
+            process.kill()
+            process.wait()
+
+
+def test_a_ticket_that_cannot_be_drawn_is_no_reason_not_to_start(root: Path) -> None:
+    run = write_run(root, "run", make_spec(root))
+    home = Turn(run, "cpu").home
+    home.parent.mkdir(parents=True)
+    home.write_text("a file where the queue's folder should be")
+    turn.reserve(run, os.getpid())
+    gone = sleeper()
+    gone.kill()
+    gone.wait()
+    home.unlink()
+    turn.reserve(run, gone.pid)
+    assert not list(home.glob("*.json"))
 
 
 def test_a_run_can_leave_the_queue(root: Path) -> None:

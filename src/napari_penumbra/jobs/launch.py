@@ -22,6 +22,7 @@ from napari_penumbra.imaging.gentle import give_way
 from napari_penumbra.jobs import slurm
 from napari_penumbra.jobs.launchers import launch_of, refuse_if_closed, runner, threads_each
 from napari_penumbra.jobs.process import WorkerProcess
+from napari_penumbra.training.turn import reserve
 
 MODULE = "napari_penumbra.training.worker"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -150,7 +151,10 @@ def launch(folder: Path, python: str = sys.executable, threads: int = 0, *, resu
         return int(slurm.submit(folder.resolve(), str(kind), way, threads, resume=resume).partition("_")[0])
     (folder / slurm.FILE).unlink(missing_ok=True)
     command = [python, *runner(way), "-m", MODULE, str(kind), str(folder.resolve())]
-    return start([*command, "--resume"] if resume else command, folder, threads_each(way, threads))
+    pid = start([*command, "--resume"] if resume else command, folder, threads_each(way, threads))
+    if kind == "train" and way.plain:
+        reserve(folder, pid)
+    return pid
 
 
 def start(command: list[str], folder: Path, threads: int = 0, *, fresh_log: bool = False) -> int:

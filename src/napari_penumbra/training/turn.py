@@ -2,7 +2,8 @@
 
 A graphics card has one queue for all studies of a reader. On the processor every study has its own, because two
 trainings there slow each other down but do not run out of memory. A ticket belongs to a process: when that is gone,
-however it ended, its ticket counts no more.
+however it ended, its ticket counts no more. Whoever starts a process draws its ticket (`reserve`), because of two
+started within a second the later one may wake up first.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ FOLDER = ".turns"
 _SECONDS = 0.5
 _CLOCK_SLACK = 2.0
 _LOCK_SECONDS = 30.0
+_RESERVE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,6 @@ class Ticket:
     created: float
     host: str
     begun: bool = False
-
-    @property
-    def place(self) -> tuple[float, int]:
-        """Order in which runs were asked for: that in which their processes were made, not in which they woke up."""
-        return self.created, self.number
 
     @property
     def stands(self) -> bool:
@@ -87,7 +84,7 @@ class Turn:
         A folder that cannot be written to is no reason not to train: then there is no queue.
         """
         with contextlib.suppress(OSError, filelock.Timeout):
-            self._draw()
+            self.draw(os.getpid())
         told = 0
         while ahead := self._begin():
             if stopping():
@@ -106,16 +103,35 @@ class Turn:
             with contextlib.suppress(OSError):
                 self._ticket.unlink()
 
-    def _draw(self) -> None:
+    def draw(self, pid: int, seconds: float = _LOCK_SECONDS) -> None:
+        """Draw a ticket for a process, or take over the one that was reserved for this run.
+
+        Parameters
+        ----------
+        pid
+            The process that will train.
+        seconds
+            How long to wait for others who draw.
+
+        Raises
+        ------
+        OSError, filelock.Timeout
+            The queue's folder cannot be written to, or another process keeps its lock.
+        psutil.Error
+            There is no such process.
+        """
         self.home.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(self.home / "lock", timeout=_LOCK_SECONDS):
+        with filelock.FileLock(self.home / "lock", timeout=seconds):
             known = self._tickets()
             for ticket in known:
                 if not ticket.stands:
                     self._file(ticket.number).unlink(missing_ok=True)
-            self._number = max((ticket.number for ticket in known), default=0) + 1
+            # By run, not by process: on Windows an environment's python is a stub that starts the real one.
+            reserved = [t.number for t in known if t.run == str(self.run) and not t.begun and t.stands]
+            after_all = max((ticket.number for ticket in known), default=0) + 1
+            self._number = max(reserved, default=after_all)
             self._ticket = self._file(self._number)
-            self._write(begun=False)
+            self._write(pid, begun=False)
 
     def _begin(self) -> list[Ticket]:
         """Take the turn if nobody is ahead; returns who is."""
@@ -126,13 +142,13 @@ class Turn:
             with filelock.FileLock(self.home / "lock", timeout=_LOCK_SECONDS):
                 ahead = self._ahead()
                 if not ahead:
-                    self._write(begun=True)
+                    self._write(os.getpid(), begun=True)
                 return ahead
         except (OSError, filelock.Timeout):
             return self._ahead()
 
-    def _write(self, begun: bool) -> None:
-        process = {"pid": os.getpid(), "created": _born(), "host": socket.gethostname()}
+    def _write(self, pid: int, begun: bool) -> None:
+        process = {"pid": pid, "created": psutil.Process(pid).create_time(), "host": socket.gethostname()}
         write_text(self._file(self._number), json.dumps({"run": str(self.run), **process, "begun": begun}))
 
     def _file(self, number: int) -> Path:
@@ -149,18 +165,30 @@ class Turn:
 
     def _ahead(self) -> list[Ticket]:
         """List those who train, and those who wait and were asked for before; the one that trains first."""
-        mine = _born(), self._number
         others = [t for t in self._tickets() if t.number != self._number and self._counts(t) and t.stands]
-        return sorted((t for t in others if t.begun or t.place < mine), key=lambda t: (not t.begun, t.place))
+        before = (t for t in others if t.begun or t.number < self._number)
+        return sorted(before, key=lambda t: (not t.begun, t.number))
 
     def _counts(self, ticket: Ticket) -> bool:
         """Tickets in the copy of a study belong to the original's processes."""
         return self.home.name != "cpu" or Path(ticket.run).parent == self.run.parent
 
 
-def _born() -> float:
-    """When this process was made, in seconds since 1970."""
-    return psutil.Process().create_time()
+def reserve(run: Path, pid: int) -> None:
+    """Draw the ticket of a worker that was just started: runs train in the order in which they were asked for.
+
+    Where it cannot be drawn the worker draws it when it wakes up.
+
+    Parameters
+    ----------
+    run
+        The run's folder, with its ``job.json``.
+    pid
+        The worker.
+    """
+    if not is_managed():
+        with contextlib.suppress(OSError, filelock.Timeout, psutil.Error):
+            Turn(run, device_of(run)).draw(pid, _RESERVE_SECONDS)
 
 
 @contextlib.contextmanager
