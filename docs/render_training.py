@@ -58,7 +58,8 @@ penumbra train STUDY --tensorboard    also files for TensorBoard in runs/<run>/t
 ```
 
 TensorBoard is off by default, and an extra: `pip install "napari-penumbra[board]"`, then `tensorboard --logdir
-STUDY/runs`. The worker's priority is lowered and its threads are capped (all cores but one, or `--threads`).
+STUDY/runs`. The worker's priority is lowered (on Linux its session's as well, or the system would not heed it) and its
+threads are capped (all cores but one, or `--threads`).
 
 ## Learning on
 

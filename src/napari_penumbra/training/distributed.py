@@ -21,6 +21,7 @@ from torch import Tensor
 
 from napari_penumbra.domain.errors import DiskError, JobError, PenumbraError
 from napari_penumbra.domain.spec import SpecCase
+from napari_penumbra.imaging.gentle import give_way
 from napari_penumbra.inference.machine import Machine, choose_device
 from napari_penumbra.methods._base import Method
 from napari_penumbra.training.cache import CaseCache
@@ -56,6 +57,8 @@ def join(device: str, store: Any = None) -> Crew:
     if place.size == 1:
         return Crew()
     local = int(os.environ.get("LOCAL_RANK", "0"))
+    if hasattr(os, "nice"):
+        give_way(os.getpid(), os.nice(0))  # torchrun starts each in a session of its own
     cuda = choose_device(device).type == "cuda"
     if cuda:
         cards = torch.cuda.device_count()
