@@ -18,7 +18,8 @@ from napari_penumbra.domain.labels import LabelScheme
 from napari_penumbra.domain.progress import RunState
 from napari_penumbra.domain.spec import RunSpec, SpecCase
 from napari_penumbra.jobs.job import Job
-from napari_penumbra.jobs.launch import ask, environment, launch, prepare
+from napari_penumbra.jobs.launch import ask, launch, prepare
+from napari_penumbra.jobs.launchers import environment
 from napari_penumbra.jobs.process import WorkerProcess
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-in interpreter is a shell script")

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_penumbra.domain.errors import ImageError
 from napari_penumbra.imaging.raw import RawImage, one_volume, unreadable, usable_grid
+from napari_penumbra.imaging.stored import stored_bytes
 
 _HEADER_BYTES = 348
 _ORIENT = 252
@@ -45,8 +46,6 @@ def read(header_path: Path, data_path: Path, head: bytes, frame: int | None = No
         Damaged, cut off, absurd, several volumes, or voxels that are not plain numbers.
     """
     from nibabel.spatialimages import HeaderDataError
-
-    from napari_penumbra.imaging.nifti import stored_bytes
 
     try:
         header = _parse(head)

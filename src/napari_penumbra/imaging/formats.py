@@ -8,6 +8,7 @@ from typing import Literal
 from napari_penumbra.domain.errors import ImageError
 from napari_penumbra.imaging import nifti, sitk
 from napari_penumbra.imaging.raw import COPY_AGAIN
+from napari_penumbra.imaging.stored import head_of
 
 Format = Literal["NIfTI", "Analyze", "NRRD", "MetaImage", "HDF5", "PNG", "JPEG", "TIFF", "BMP"]
 
@@ -68,7 +69,7 @@ def format_of(path: Path) -> Format:
     named = SUFFIXES.get(suffix_of(path))
     if named == "NIfTI" and suffix_of(path).startswith(".img"):
         # The voxel half of a pair has no header of its own.
-        return "Analyze" if nifti.looks_like_analyze(nifti.head_of(nifti.header_file(path))) else named
+        return "Analyze" if nifti.looks_like_analyze(head_of(nifti.header_file(path))) else named
     content, what = _content(path)
     if content == "Analyze" and named == "NIfTI" and suffix_of(path).startswith(".hdr"):
         return content
@@ -86,7 +87,7 @@ def format_of(path: Path) -> Format:
 
 def _content(path: Path) -> tuple[Format | None, str]:
     """Find the format of the first bytes, or words for what else they are."""
-    head = nifti.head_of(path)
+    head = head_of(path)
     if nifti.looks_like_nifti(head):
         return "NIfTI", ""
     if sitk.looks_like_nrrd(head):

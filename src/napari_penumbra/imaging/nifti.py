@@ -11,30 +11,20 @@ import numpy as np
 
 from napari_penumbra.domain.errors import ImageError
 from napari_penumbra.domain.grid import FloatArray, Grid
-from napari_penumbra.imaging import analyze, gz
+from napari_penumbra.imaging import analyze
 from napari_penumbra.imaging.nifti_writing import encode, write_nifti
-from napari_penumbra.imaging.raw import (
-    COPY_AGAIN,
-    DEFLATE_RATIO,
-    RawImage,
-    check_size,
-    one_volume,
-    truncated,
-    unreadable,
-    usable_grid,
-)
+from napari_penumbra.imaging.raw import RawImage, one_volume, truncated, unreadable, usable_grid
+from napari_penumbra.imaging.stored import head_of, stored_bytes
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
 
 __all__ = [
-    "encode", "frames", "grid_of", "head_of", "header_file", "looks_like_analyze", "looks_like_nifti", "parse_header",
-    "read", "stored_bytes", "write", "write_nifti",
+    "encode", "frames", "grid_of", "header_file", "looks_like_analyze", "looks_like_nifti", "parse_header",
+    "read", "write", "write_nifti",
 ]  # fmt: skip
 
 _MM_PER_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
-_GZIP_MAGIC = b"\x1f\x8b"
-_READ_STEP = 1 << 20
 
 
 def frames(path: Path) -> int:
@@ -68,15 +58,6 @@ def looks_like_nifti(head: bytes) -> bool:
 def looks_like_analyze(head: bytes) -> bool:
     """Whether the bytes are the header of the format before NIfTI, which cannot tell left from right."""
     return len(head) >= 348 and head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c") and not looks_like_nifti(head)
-
-
-def head_of(path: Path) -> bytes:
-    """First 544 bytes of a file, unpacked when it is gzipped. Raises `ImageError` for a broken gzip."""
-    with path.open("rb") as file:
-        head = file.read(544)
-    if head[:2] != _GZIP_MAGIC:
-        return head
-    return bytes(_unpack(path, 544, to_end=False))
 
 
 def read(path: Path, frame: int | None = None) -> RawImage:
@@ -222,44 +203,3 @@ def _affine(path: Path, header: Nifti1Header) -> tuple[FloatArray, tuple[str, ..
     affine = np.array(header.get_best_affine(), dtype=np.float64)
     affine[:3] *= scale
     return affine, tuple(warnings)
-
-
-def stored_bytes(path: Path, start: int, count: int) -> bytes | bytearray:
-    """Read ``count`` bytes from ``start`` on, unpacked; refuse before allocating when the file cannot hold them."""
-    with path.open("rb") as file:
-        packed = file.read(2) == _GZIP_MAGIC
-    check_size(path, start + count, path.stat().st_size, DEFLATE_RATIO if packed else 1)
-    if packed:
-        return _unpack(path, count, start, to_end=True)
-    with path.open("rb") as file:
-        file.seek(start)
-        data = file.read(count)
-    if len(data) < count:
-        raise truncated(path)
-    return data
-
-
-def _unpack(path: Path, count: int, start: int = 0, *, to_end: bool) -> bytes | bytearray:
-    """Unpack ``count`` bytes from ``start`` on; with ``to_end`` also run to the checksum: damage must not go unseen."""
-    try:
-        with gz.reading(path) as file:
-            while start > 0 and (skipped := len(file.read(min(start, _READ_STEP)))):
-                start -= skipped
-            if not to_end:
-                return file.read(count)
-            # Step by step: asked for all at once, gzip holds it twice.
-            data, got = bytearray(count), 0
-            while got < count and (step := file.read(min(_READ_STEP, count - got))):
-                data[got : got + len(step)] = step
-                got += len(step)
-            if got < count:
-                raise truncated(path)
-            while file.read(_READ_STEP):
-                pass
-    except EOFError as error:
-        raise truncated(path, error) from error
-    except gz.BROKEN as error:
-        raise ImageError(
-            f"{path.name} is damaged: its compressed data does not add up.", COPY_AGAIN, type(error).__name__
-        ) from error
-    return data

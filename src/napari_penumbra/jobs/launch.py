@@ -20,13 +20,11 @@ from napari_penumbra.domain.spec import RunSpec
 from napari_penumbra.imaging.atomic import write_text
 from napari_penumbra.imaging.gentle import give_way
 from napari_penumbra.jobs import slurm
-from napari_penumbra.jobs.launchers import launch_of, refuse_if_closed, runner, threads_each
+from napari_penumbra.jobs.launchers import environment, launch_of, refuse_if_closed, runner, threads_each
 from napari_penumbra.jobs.process import WorkerProcess
 from napari_penumbra.training.turn import reserve
 
 MODULE = "napari_penumbra.training.worker"
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_ITK_VARIABLE = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
 _NICENESS = 10
 _CHECK_SECONDS = 300.0
 _MOST_TRIED = 4
@@ -320,13 +318,6 @@ def _said_nothing(stderr: str, code: int) -> JobError:
     return JobError(
         f"The worker failed (exit code {code}).", "Run `penumbra doctor` to see why.", details=stderr[-4000:]
     )
-
-
-def environment(threads: int = 0) -> dict[str, str]:
-    """Return the worker's environment: its threads capped, its output unbuffered and UTF-8."""
-    count = threads if threads > 0 else max(1, (os.cpu_count() or 1) - 1)
-    capped = dict.fromkeys((*_THREAD_VARIABLES, _ITK_VARIABLE), str(count))
-    return {**os.environ, **capped, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
 
 
 def _detached() -> dict[str, Any]:

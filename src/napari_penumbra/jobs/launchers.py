@@ -1,9 +1,10 @@
-"""What each way to launch a run needs on this computer, and the command that it comes to."""
+"""What each way to launch a run needs on this computer, and the command and environment that it comes to."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from napari_penumbra.imaging.atomic import write_text
 from napari_penumbra.jobs.machine import card_likely, cores
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_ITK_VARIABLE = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
 TRAIN = 'pip install "napari-penumbra[train]"'
 CLUSTER = 'pip install "napari-penumbra[cluster]"'
 
@@ -68,3 +71,10 @@ def threads_each(launch: Launch, threads: int) -> int:
     if launch.how != "torchrun":
         return threads
     return max(1, (threads or max(1, cores() - 1)) // launch.processes)
+
+
+def environment(threads: int = 0) -> dict[str, str]:
+    """Return the worker's environment: its threads capped, its output unbuffered and UTF-8."""
+    count = threads if threads > 0 else max(1, (os.cpu_count() or 1) - 1)
+    capped = dict.fromkeys((*_THREAD_VARIABLES, _ITK_VARIABLE), str(count))
+    return {**os.environ, **capped, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}

@@ -23,6 +23,7 @@ from napari_penumbra.domain.errors import JobError
 from napari_penumbra.domain.launch import Launch
 from napari_penumbra.domain.progress import RunState
 from napari_penumbra.imaging.atomic import write_text
+from napari_penumbra.jobs.launchers import environment
 
 FILE, FOLDER = "slurm.json", "slurm"
 ASK_SECONDS = 15.0
@@ -110,8 +111,6 @@ def work(folder: str, kind: str, resume: bool, threads: int) -> int:
     if several.world_size > 1:
         several.export(set_cuda_visible_devices=False, overwrite=True)
     resume = kind == "train" and (resume or any(run.glob("checkpoints/step-*")))
-    from napari_penumbra.jobs.launch import environment
-
     command = [sys.executable, "-m", "napari_penumbra.training.worker", kind, folder]
     with (run / "log.txt").open("ab") as log:
         code = subprocess.call(
