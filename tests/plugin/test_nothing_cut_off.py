@@ -19,7 +19,7 @@ from napari_penumbra.study.samples import make_sample_study
 
 PAGES = ("study", "annotate", "train", "review")
 WIDTHS = (360, 420)
-LARGE_POINTS, LARGE_WIDTH = 16, 480
+LARGE_POINTS, LARGE_WIDTH = 18, 480
 """Letters for those who see badly, and the widest that the dock is meant to be."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QScrollArea, QWidget
+from qtpy.QtWidgets import QScrollArea, QSizePolicy, QWidget
 from superqt import QCollapsible
 
 _OPEN, _SHUT = "▾", "▸"
@@ -30,7 +30,11 @@ class Fold(QCollapsible):
         self.layout().setSpacing(0)
         self.content().layout().setContentsMargins(0, 3, 0, 1)
         self.addWidget(content)
-        self.toggleButton().setAccessibleName(title)
+        head = self.toggleButton()
+        head.setAccessibleName(title)
+        # With large letters a long headline is cut at its end rather than keeping the whole dock wide.
+        head.setSizePolicy(QSizePolicy.Policy.Ignored, head.sizePolicy().verticalPolicy())
+        head.setToolTip(title)
         self.toggled.connect(self._point)
         # After its content has taken the room that it needs.
         self._soon = QTimer(self, singleShot=True, interval=_SOON_MS)

@@ -54,7 +54,7 @@ class HistoryBox(QWidget):
         self.note = QLabel(objectName="history_note", wordWrap=True)
         mute(self.note)
         self.compare = ActionButton(
-            "Compare these two", "Shows how the two picked entries differ, under Compare.", name="history_compare"
+            "Compare both", "Shows how the two picked entries differ, under Compare.", name="history_compare"
         )
         self.restore = ActionButton(
             "Restore as draft",

@@ -43,7 +43,7 @@ class OrderBox(QWidget):
                 self.order.setItemData(self.order.count() - 1, order.summary, Qt.ItemDataRole.ToolTipRole)
         # The longest title must not widen the dock; the list that opens is as wide as it needs.
         self.order.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.order.setMinimumContentsLength(12)
+        self.order.setMinimumContentsLength(6)
         self.order.view().setMinimumWidth(self.order.view().sizeHintForColumn(0) + 24)
         self.words = QLabel(objectName="order_words", wordWrap=True)
         mute(self.words)

@@ -20,8 +20,8 @@ from napari_penumbra.imaging.edits.base import Edit, Options, Over, Report, Scen
 
 TOOLS: tuple[Tool, ...] = (
     interpolate.TOOL,
-    smart_fill.TOOL,
     seeds.TOOL,
+    smart_fill.TOOL,
     walker.TOOL,
     pieces.TOOL,
     holes.TOOL,
