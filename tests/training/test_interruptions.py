@@ -238,6 +238,19 @@ def test_a_reserved_ticket_is_taken_over_by_its_run_whatever_its_process(root: P
             process.wait()
 
 
+def test_a_worker_that_is_quicker_than_whoever_reserves_has_one_ticket(root: Path) -> None:
+    run = write_run(root, "run", make_spec(root))
+    place = Turn(run, "cpu")
+    assert place.take(lambda event: None, lambda: False)
+    stub = sleeper()
+    try:
+        turn.reserve(run, stub.pid)
+        assert len(list(place.home.glob("*.json"))) == 1
+    finally:
+        stub.kill()
+        stub.wait()
+
+
 def test_a_ticket_that_cannot_be_drawn_is_no_reason_not_to_start(root: Path) -> None:
     run = write_run(root, "run", make_spec(root))
     home = Turn(run, "cpu").home

@@ -104,7 +104,9 @@ class Turn:
                 self._ticket.unlink()
 
     def draw(self, pid: int, seconds: float = _LOCK_SECONDS) -> None:
-        """Draw a ticket for a process, or take over the one that was reserved for this run.
+        """Draw a ticket for this process, or take over the one that was reserved for its run.
+
+        For another process, which has been started just now, nothing happens when its run has a ticket already.
 
         Parameters
         ----------
@@ -127,9 +129,11 @@ class Turn:
                 if not ticket.stands:
                     self._file(ticket.number).unlink(missing_ok=True)
             # By run, not by process: on Windows an environment's python is a stub that starts the real one.
-            reserved = [t.number for t in known if t.run == str(self.run) and not t.begun and t.stands]
+            mine = [ticket for ticket in known if ticket.run == str(self.run) and ticket.stands]
+            if mine and pid != os.getpid():
+                return  # the worker was quicker than whoever reserves
             after_all = max((ticket.number for ticket in known), default=0) + 1
-            self._number = max(reserved, default=after_all)
+            self._number = max((ticket.number for ticket in mine if not ticket.begun), default=after_all)
             self._ticket = self._file(self._number)
             self._write(pid, begun=False)
 
