@@ -53,7 +53,7 @@ def order_of(root: Path, method: str, steps: int, lean: bool) -> RunSpec:
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-import torch
+import rich.style, torch
 from napari_penumbra.training import turn
 from napari_penumbra.training.build import make_trainer, read_spec
 
@@ -73,7 +73,11 @@ for run in map(Path, sys.argv[2:]):
     else:
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
 """
-"""Trains each run in a process of its own, which saves after some steps, takes one more, and kills itself."""
+"""Trains each run in a process of its own, which saves after some steps, takes one more, and kills itself.
+
+rich draws a number from Python's own generator when it is imported. MONAI brings it along, so in a fresh process that
+comes after the seeding; here it was imported long before, and the two states would differ by that one number.
+"""
 
 
 def killed_and_resumed(root: Path, methods: Sequence[str], steps: int, lean: bool = False) -> None:
