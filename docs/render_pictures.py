@@ -47,9 +47,9 @@ def _asked() -> argparse.Namespace:
 
 def recipes() -> dict[str, Callable[[Desk], None]]:
     """Return what reaches the state of each picture, by its name below ``docs/images``."""
-    from picture_parts import annotating, methods, reviewing, studying, teamwork, training
+    from picture_parts import annotating, computing, methods, reviewing, studying, teamwork, training
 
-    parts = (annotating, training, reviewing, studying, teamwork, methods)
+    parts = (annotating, computing, training, reviewing, studying, teamwork, methods)
     return {name: recipe for part in parts for name, recipe in part.PICTURES.items()}
 
 

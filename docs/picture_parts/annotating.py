@@ -1,4 +1,4 @@
-"""Pictures of drawing: by hand, with the tools that compute, and the ways to look."""
+"""Pictures of drawing by hand, of the mismatch, and of the ways to look."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def annotate(desk: Desk) -> None:
     desk.page("annotate")
     truth = desk.truth("stroke-005")
     desk.paint(truth)
-    desk.go_to(_largest(truth == 2))
+    desk.go_to(largest(truth == 2))
     desk.shoot()
 
 
@@ -35,22 +35,6 @@ def views(desk: Desk) -> None:
     desk.shoot(desk.canvas_and_dock())
 
 
-def interpolate(desk: Desk) -> None:
-    """Show what Interpolate would fill between two painted slices."""
-    desk.use("maps")
-    desk.open_case("stroke-004")
-    desk.page("annotate")
-    truth = desk.truth("stroke-004")
-    z = _largest(truth > 0)
-    two = np.zeros_like(truth)
-    two[[z - 2, z + 2]] = truth[[z - 2, z + 2]]
-    desk.paint(two)
-    desk.press(Qt.Key.Key_I, SHIFT)
-    _wait_for_preview(desk)
-    desk.go_to(z)
-    desk.shoot(desk.canvas_and_dock())
-
-
 def mismatch(desk: Desk) -> None:
     """Show core and penumbra that Mismatch proposes, on the Tmax map."""
     desk.use("maps")
@@ -58,8 +42,8 @@ def mismatch(desk: Desk) -> None:
     desk.page("annotate")
     desk.widget.bridge.show_modality("Tmax")
     desk.press(Qt.Key.Key_T, SHIFT)
-    _wait_for_preview(desk)
-    desk.go_to(_largest(desk.truth("stroke-004") > 0))
+    wait_for_preview(desk)
+    desk.go_to(largest(desk.truth("stroke-004") > 0))
     desk.shoot(desk.canvas_and_dock())
 
 
@@ -87,21 +71,22 @@ def _paint_in_range(desk: Desk) -> None:
     desk.stroke([(z, y - 3, x)])
 
 
-def _wait_for_preview(desk: Desk) -> None:
+def wait_for_preview(desk: Desk) -> None:
+    """Wait until the opened tool shows what it would change."""
     from napari_penumbra.widgets.edit_controller import State
 
     controller = desk.widget.dock.annotate_page.edits.controller
     desk.wait("the preview", lambda: controller.state is State.PREVIEW, 60)
 
 
-def _largest(mask: np.ndarray) -> int:
+def largest(mask: np.ndarray) -> int:
     """Slice with the most of it."""
     return int(mask.sum(axis=(1, 2)).argmax())
 
 
 def _middle(mask: np.ndarray) -> tuple[int, int, int]:
     """Middle of the slice with the most of it."""
-    z = _largest(mask)
+    z = largest(mask)
     y, x = np.argwhere(mask[z]).mean(axis=0).round().astype(int)
     return z, int(y), int(x)
 
@@ -110,7 +95,6 @@ PICTURES = {
     "annotate": annotate,
     "tools/painting": painting,
     "tools/views": views,
-    "tools/annotate-tools": interpolate,
     "tools/mismatch": mismatch,
     "tools/shortcuts": shortcuts,
 }
