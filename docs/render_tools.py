@@ -6,13 +6,13 @@ made by ``docs/render_pictures.py``.
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
 from napari_penumbra.imaging.edits import TOOLS, Tool
+from napari_penumbra.imaging.edits.base import choices_of, extra_of, limits_of
 
 FOLDER = Path(__file__).with_name("tools")
 OVERVIEW = "annotate-tools"
@@ -151,7 +151,7 @@ def _page(tool: Tool) -> str:
 
 
 def _row(field: FieldInfo) -> str:
-    extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    extra = extra_of(field)
     unit = f" {extra['unit']}" if extra.get("unit") else ""
     cells = (str(field.title), _first(field, extra) + unit, _may_be(field, extra, unit), str(field.description))
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -172,12 +172,9 @@ def _may_be(field: FieldInfo, extra: dict[str, Any], unit: str) -> str:
         return f"any {extra['kind']}"
     if isinstance(field.default, bool):
         return "on, off"
-    annotation: Any = field.annotation
-    if get_origin(annotation) is Literal:
-        return "; ".join(map(str, get_args(annotation)))
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return "; ".join(map(str, annotation))
-    low, high = (next(getattr(m, name) for m in field.metadata if hasattr(m, name)) for name in ("ge", "le"))
+    if choices := choices_of(field.annotation):
+        return "; ".join(map(str, choices))
+    low, high = limits_of(field)
     return f"{low:g} to {high:g}{unit}"
 
 

@@ -225,6 +225,21 @@ def test_of_two_started_at_once_the_later_one_may_wake_up_first(root: Path) -> N
     assert not list(second.home.glob("*2.json")), "it gave back the ticket that was drawn for it"
 
 
+def test_whoever_trains_goes_first_even_with_a_later_ticket(root: Path) -> None:
+    runs = [write_run(root, name, make_spec(root)) for name in ("asked for first", "trains already")]
+    other = sleeper()
+    told: list[Progress] = []
+    try:
+        turn.reserve(runs[0], os.getpid())
+        ticket = stand_in_line(Turn(runs[1], "cpu"), other.pid)
+        ticket.write_text(json.dumps(json.loads(ticket.read_text()) | {"begun": True}))
+        assert not Turn(runs[0], "cpu").take(told.append, lambda: bool(told))
+        assert told[0].message.endswith("trains already is being trained.")
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_a_reserved_ticket_is_taken_over_by_its_run_whatever_its_process(root: Path) -> None:
     """On Windows an environment's python is a stub: the process that was started is not the one that trains."""
     runs = [write_run(root, name, make_spec(root)) for name in ("one", "other")]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Qt, Signal
@@ -12,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QSizePolic
 from superqt import QLabeledDoubleSlider
 
 from napari_penumbra.imaging.edits import Options
+from napari_penumbra.imaging.edits.base import choices_of, extra_of, limits_of
 from napari_penumbra.widgets.fold import free_fold
 
 _PIXELS = {"mm": "px", "ml": "1,000 px"}
@@ -59,7 +59,7 @@ class EditForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         plain, more = _rows(), _rows()
         for name, field in options.model_fields.items():
-            extra = _extra(field)
+            extra = extra_of(field)
             form: QFormLayout = (more if extra["more"] else plain).layout()
             self._add(form, name, field, values.get(name, field.default))
         layout.addWidget(plain)
@@ -82,13 +82,13 @@ class EditForm(QWidget):
         return any(
             isinstance(control, QComboBox) and control.currentData() in ("", 0)
             for name, control in self.controls.items()
-            if _extra(self._options.model_fields[name])["more"]
+            if extra_of(self._options.model_fields[name])["more"]
         )
 
     def _add(self, form: QFormLayout, name: str, field: FieldInfo, value: Any) -> None:
         control = self._make(field, value)
         control.setObjectName(f"edit_option_{name}")
-        title, unit = str(field.title), _extra(field)["unit"]
+        title, unit = str(field.title), extra_of(field)["unit"]
         if unit:
             title = f"{title} ({_PIXELS.get(unit, unit) if self._pixels else unit})"
         control.setAccessibleName(title)
@@ -103,7 +103,7 @@ class EditForm(QWidget):
         form.addRow(label, control)
 
     def _make(self, field: FieldInfo, value: Any) -> QWidget:
-        kind = _extra(field)["kind"]
+        kind = extra_of(field)["kind"]
         if kind == "modality":
             return self._choice([(name, name) for name in self._modalities], value, field)
         if kind == "class":
@@ -113,7 +113,7 @@ class EditForm(QWidget):
             box.setChecked(value)
             box.toggled.connect(self._on_change)
             return box
-        choices = _choices(field.annotation)
+        choices = choices_of(field.annotation)
         if choices:
             return self._choice([(str(choice), choice) for choice in choices], value, field)
         return self._slider(field, float(value))
@@ -122,7 +122,7 @@ class EditForm(QWidget):
         combo = QComboBox()
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         combo.setMinimumContentsLength(6)
-        none = _extra(field)["none"]
+        none = extra_of(field)["none"]
         if none:
             combo.addItem(none, 0 if isinstance(value, int) else "")
         for text, data in entries:
@@ -133,7 +133,7 @@ class EditForm(QWidget):
         return combo
 
     def _slider(self, field: FieldInfo, value: float) -> QLabeledDoubleSlider:
-        low, high = _limits(field)
+        low, high = limits_of(field)
         slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         slider.setDecimals(0 if high > 150 else 1)
         slider.setRange(low, high)
@@ -157,24 +157,6 @@ def _rows() -> QWidget:
     form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     return rows
-
-
-def _extra(field: FieldInfo) -> dict[str, Any]:
-    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-
-
-def _choices(annotation: Any) -> tuple[Any, ...]:
-    if get_origin(annotation) is Literal:
-        return get_args(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return tuple(annotation)
-    return ()
-
-
-def _limits(field: FieldInfo) -> tuple[float, float]:
-    low = next((m.ge for m in field.metadata if getattr(m, "ge", None) is not None), 0.0)
-    high = next((m.le for m in field.metadata if getattr(m, "le", None) is not None), 100.0)
-    return float(low), float(high)
 
 
 def _read(control: QWidget) -> Any:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from enum import Enum, StrEnum
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from napari_penumbra.domain.case import ImageArray
 from napari_penumbra.domain.errors import UsageError
@@ -229,6 +230,27 @@ def option(
     """
     extra: dict[str, Any] = {"unit": unit, "kind": kind, "none": none, "more": more}
     return Field(default, title=title, description=help_text, json_schema_extra=extra, **limits)
+
+
+def extra_of(field: FieldInfo) -> dict[str, Any]:
+    """Unit, kind, words for no choice and whether it is rarely changed, as `option` keeps them."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+
+
+def choices_of(annotation: Any) -> tuple[Any, ...]:
+    """What an option may be; empty when it is not chosen from a list."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return tuple(annotation)
+    return ()
+
+
+def limits_of(field: FieldInfo) -> tuple[float, float]:
+    """Least and largest value of a number."""
+    low = next((m.ge for m in field.metadata if getattr(m, "ge", None) is not None), 0.0)
+    high = next((m.le for m in field.metadata if getattr(m, "le", None) is not None), 100.0)
+    return float(low), float(high)
 
 
 def over_option(*, more: bool = False) -> Any:
