@@ -41,7 +41,7 @@ from napari_penumbra.study.samples import FIRST_SEED, REFERENCE, make_sample_stu
 
 RESULTS = machine.RESULTS / "orders"
 PAGE = machine.RESULTS / "orders.md"
-ORDERS = ("random", "foreground", "classes", "entropy", "disagreement", "coverage")
+ORDERS = ("random", "foreground", "classes", "confidence", "entropy", "disagreement", "coverage")
 SEEDS = (0, 1, 2)
 METHOD, PRESET = "mean-teacher", "laptop"
 CASES = 60

@@ -74,6 +74,16 @@ def test_all_holds_the_headline_and_every_cell_once_under_a_name_of_its_own(plan
     assert not any(c.tuning for c in found)
 
 
+def test_whoever_claims_a_cohort_is_seen_on_five_draws_of_four_labels(planner: Planner) -> None:
+    found = planner.everything()
+    for cohort in COHORTS.values():
+        for method in cohort.methods:
+            own = [f"supervised as {method}"] if planner.own_settings(method) else []
+            for arm in (SUPERVISED, method, *own):
+                seeds = [c.seed for c in found if (c.cohort, c.arm, c.labelled) == (cohort.name, arm, 4)]
+                assert seeds == [0, 1, 2, 3, 4], (cohort.name, arm)
+
+
 def test_all_cells_of_a_cohort_take_the_same_steps(planner: Planner) -> None:
     for name in COHORTS:
         assert len({c.steps for c in planner.everything() if c.cohort == name}) == 1
@@ -525,7 +535,7 @@ def test_page_says_how_far_it_got_and_what_is_stale(planner: Planner, results: d
     assert f"4 of {len(headline)} cells of the headline, 4 of {len(everything)} of all" in page
     assert "1 of the 4 results were made by an earlier version" in page
     assert "| co-learning − supervised | 2 of 2 | +0.100 (+0.100 to +0.100)" in page
-    assert "| mean-teacher | 0 of 3 | – |" in page
+    assert "| mean-teacher | 0 of 5 | – |" in page
     assert "| supervised | 2 of 5 | 0.467 | 0.050 | 2 of 6 |" in page
     assert "| co-learning | 0.900 | 0.400 | 0.050 | 0.020 | 0.010 |" in page
     assert "a processor, 2 cores" in page
@@ -541,7 +551,7 @@ def test_changed_parameters_make_a_result_stale_and_not_another_cell(planner: Pl
     assert not cells.stale(now, made_up(now, [0.5]))
     page = tables.document(results, planner.headline(), planner.everything())
     assert "1 of the 1 results were made by an earlier version" in page
-    assert "| supervised as asdnet | 1 of 3 |" in page
+    assert "| supervised as asdnet | 1 of 5 |" in page
 
 
 def test_page_without_any_result(planner: Planner) -> None:
