@@ -524,7 +524,7 @@ def test_the_lead_is_shown_if_wished():
     probability = torch.tensor([0.7, 0.2, 0.1]).reshape(1, CLASSES, 1, 1).expand(1, CLASSES, 8, 8)
     torch.testing.assert_close(method.confidence(torch.zeros(1, 1, 8, 8), probability), torch.full((1, 8, 8), 0.5))
     assert AsdNet.presets["laptop"]["shown_confidence"] == "lead"
-    assert "In the laptop preset the lead" in AsdNet.confidence_means
+    assert "set to lead, as in the laptop preset" in AsdNet.confidence_means
 
 
 def test_a_reader_is_told_what_confidence_means():

@@ -196,9 +196,10 @@ class AsdNet(AveragingMethod):
         "Segmentation. MICCAI 2018."
     )
     confidence_means = (
-        "In the laptop preset the lead of the most probable class over the second. In the others, how much the "
-        "outlines around this voxel look like those that readers drew in the training cases, as a second network "
-        "judges them: it looks at the outlines only, not at the image. Neither is a probability of being right."
+        "With the confidence shown set to lead, as in the laptop preset: the lead of the most probable class over the "
+        "second. Set to network, as in the others: how much the outlines around this voxel look like those that "
+        "readers drew in the training cases, as a second network judges them: it looks at the outlines only, not at "
+        "the image. Neither is a probability of being right."
     )
     Config: ClassVar[type[MethodConfig]] = AsdNetConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {
