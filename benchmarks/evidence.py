@@ -5,7 +5,7 @@ two side by side, and writes ``results/evidence/<cohort>/<cell>.json`` when it i
 so the same command goes on where it was interrupted. The minutes it will take are named first.
 
     python benchmarks/evidence.py                     the headline: left atrium and stroke, 4 labelled cases
-    python benchmarks/evidence.py --all               8 labelled cases, the other cohorts and the controls as well
+    python benchmarks/evidence.py --all               five draws, 8 labelled cases, the other cohorts and the controls
     python benchmarks/evidence.py --plan              only name the cells and the minutes
     python benchmarks/evidence.py --table             only write results/evidence.md and the figures
     python benchmarks/evidence.py --curve --cohort la         how long supervised training goes on improving

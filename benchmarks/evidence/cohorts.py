@@ -41,7 +41,7 @@ class Cohort:
     methods
         Those that claim the cohort, in the order of the table; ``extra`` ones are run beside them by ``--all``.
     leader
-        The method of the headline pair: it gets five seeds.
+        The method of the headline pair: it gets five seeds there, as all that claim the cohort get by ``--all``.
     steps
         Of every cell.
     generator

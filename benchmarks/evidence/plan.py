@@ -122,9 +122,10 @@ class Planner:
         Those that claim the cohort are run on that many ``draws``, the leader of a headline on five at least.
         """
         leader_seeds = max(draws, LEADER_SEEDS if cohort.name in HEADLINE and labelled == 4 else OTHER_SEEDS)
+        draws_of = dict.fromkeys(cohort.methods, draws) | {cohort.leader: leader_seeds}
         cells = self._seeds(leader_seeds, cohort, SUPERVISED, SUPERVISED, labelled)
         for method in methods or (*cohort.methods, *cohort.extra):
-            seeds = OTHER_SEEDS if method in cohort.extra else leader_seeds if method == cohort.leader else draws
+            seeds = draws_of.get(method, OTHER_SEEDS)
             cells += self._seeds(seeds, cohort, method, method, labelled)
             own = self.own_settings(method)
             if own:
